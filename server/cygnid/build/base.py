@@ -1,0 +1,134 @@
+"""How a source tree becomes an artifact."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+FailureCode = Literal[
+    "nothing_detected", "toolchain_missing", "source_invalid", "build_error", "build_timeout", "build_oom", "disk_full"
+]
+
+
+class BuildFailed(Exception):
+    """The build ended without an artifact. `message` says what and why, `hint` what to do next."""
+
+    def __init__(self, code: FailureCode, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.code, self.message, self.hint = code, message, hint
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildSettings:
+    """What the project's API settings say; None: as cygni.toml says, else as detected."""
+
+    root_dir: str | None = None
+    install_command: str | None = None
+    build_command: str | None = None
+    output_dir: str | None = None
+    release_command: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealthCheck:
+    path: str
+    timeout_seconds: int = 60
+    interval_seconds: int = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessPlan:
+    """One process type of the release. None: nobody said; the platform's default holds."""
+
+    type: str
+    command: str
+    port: int | None = None
+    protocol: Literal["http1", "h2c"] = "http1"
+    keep_alive_seconds: int = 4
+    health_check: HealthCheck | None = None
+    instances: int | None = None
+    cpu: float | None = None
+    memory_mb: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything detection decided, and why."""
+
+    kind: Literal["release", "static"]
+    language: str
+    """python, node, static, or procfile when nothing else was recognised beside it."""
+    framework: str | None
+    root: Path
+    """The folder inside the tree that is built: the root folder setting applied."""
+    toolchain: str
+    """`name-version` as chosen on this machine, or "" for static; part of the artifact's id."""
+    install_command: str | None
+    build_command: str | None
+    output_dir: str | None
+    release_command: str | None
+    processes: tuple[ProcessPlan, ...]
+    fallback: str | None = None
+    """static: the file served for unknown paths (single-page apps)."""
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Defaults from cygni.toml; the project's variables win."""
+    reasons: tuple[str, ...] = ()
+    """Log lines: what was found, what won, how to override it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildRequest:
+    id: str
+    """`dep_….attempt`; names the cgroup."""
+    project_id: str
+    tree: Path
+    tree_digest: str
+    settings: BuildSettings
+    framework: str | None
+    env: Mapping[str, str]
+    """Build variables, values in clear: handed to the build by execve only."""
+    env_digest: str
+    """Keyed hash of `env`, made by the caller (its key never comes here); part of the artifact's id."""
+    secrets: Mapping[str, str]
+    """key → value of secret build variables: searched for in the result; found → BuildFailed naming the file."""
+    uid: int | None
+    nonce: str
+    """Part of the artifact's id; "" unless the cache must not be used."""
+    clear_cache: bool
+    log: Path
+    """Append-only file for everything the build says."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    digest: str
+    """`sha256:…` of the inputs (architecture rule 11)."""
+    kind: Literal["release", "static"]
+    path: Path
+    """Read-only; where it was built, never moved."""
+    size_bytes: int
+    reused: bool
+    plan: Plan
+
+
+class Builder(Protocol):
+    async def build(self, request: BuildRequest) -> Artifact:
+        """Detect, install, build, seal. Equal inputs return the kept artifact. Cancelling the task kills the
+        build's whole group and leaves no half artifact. Raises BuildFailed."""
+        ...
+
+    async def kill(self, build_id: str) -> None:
+        """End what an earlier attempt left running; idempotent."""
+        ...
+
+    async def remove(self, project_id: str, digest: str) -> None:
+        """Delete an artifact; idempotent."""
+        ...
+
+    async def remove_project(self, project_id: str) -> None:
+        """Delete every artifact and cache of a purged project; idempotent."""
+        ...
+
+    async def languages(self) -> Sequence[tuple[str, Sequence[str]]]:
+        """(language, versions) found on this machine."""
+        ...
