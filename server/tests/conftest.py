@@ -1,0 +1,52 @@
+"""What every test of the server can ask for."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.make.database import TestServer, fresh_database
+
+_URL = "CYGNI_TEST_SERVER"
+_server = pytest.StashKey[TestServer]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """With several workers the controller starts the server that they share: it outlives each of them."""
+    if getattr(session.config.option, "numprocesses", None) and not hasattr(session.config, "workerinput"):
+        _start(session.config)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if server := config.stash.get(_server, None):
+        del os.environ[_URL]
+        server.stop()
+
+
+def _start(config: pytest.Config) -> None:
+    server = TestServer()
+    config.stash[_server] = server
+    os.environ[_URL] = server.start()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of the test run's database server, as its superuser; its databases come by `database_url`."""
+    if _URL not in os.environ:
+        _start(request.config)
+    yield os.environ[_URL]
+
+
+@pytest.fixture
+async def database_url(postgres_server: str) -> AsyncIterator[str]:
+    """A migrated, empty database of this test's own."""
+    async with fresh_database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+async def module_database_url(postgres_server: str) -> AsyncIterator[str]:
+    """A migrated database that the tests of one module share."""
+    async with fresh_database(postgres_server) as url:
+        yield url
