@@ -60,10 +60,15 @@ class Plan:
     """python, node, static, or procfile when nothing else was recognised beside it."""
     framework: str | None
     root: Path
-    """The folder inside the tree that is built: the root folder setting applied."""
+    """The folder inside the tree that is built, relative to it: the root folder setting applied."""
     toolchain: str
     """`name-version` as chosen on this machine, or "" for static; part of the artifact's id."""
     install_command: str | None
+    """Without one, Python still gets a virtual environment."""
+    install_files: tuple[str, ...] = ()
+    """All that installing reads, relative to `root`; () when it reads the tree."""
+    install_key: str | None = None
+    """Equal keys install the same, so the installation is shared by releases; None when installing reads the tree."""
     build_command: str | None
     output_dir: str | None
     release_command: str | None
@@ -102,13 +107,18 @@ class BuildRequest:
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
     digest: str
-    """`sha256:…` of the inputs (architecture rule 11)."""
+    """`sha256:…` of the inputs; contents are not hashed again."""
     kind: Literal["release", "static"]
     path: Path
     """Read-only; where it was built, never moved."""
     size_bytes: int
     reused: bool
     plan: Plan
+    mounts: tuple[tuple[Path, str], ...] = ()
+    """(folder or file of ours, where the release expects it): dependencies and toolchain, mounted read-only for
+    whatever runs the release."""
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What the toolchain needs to be found, such as PATH; every other source of variables wins."""
 
 
 class Builder(Protocol):

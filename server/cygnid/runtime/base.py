@@ -41,6 +41,8 @@ class CommandSpec:
     env: Mapping[str, str]
     files: Mapping[str, str] = field(default_factory=dict[str, str])
     """KEY → content: written to the tmpfs file /run/cygni/env/<KEY>, whose path is put into env[KEY]."""
+    mounts: tuple[tuple[Path, str], ...] = ()
+    """The artifact's mounts: (folder or file of ours, target), read-only; targets under /app lie over the release."""
     uid: int | None
     cpu: float
     memory_mb: int

@@ -1,0 +1,153 @@
+"""Node: what installs it, what builds it, what starts it."""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, cast
+
+from cygnid.build.base import BuildFailed
+from cygnid.build.detect.files import Files
+from cygnid.build.detect.found import Found
+from cygnid.build.detect.versions import Wish, choose, matches_node
+
+LOOKED_FOR = "Node: package.json with a start script, a main file or a build script; server.js"
+_SITES = {  # dependency → (output folder, unknown paths go to index.html)
+    "vite": ("dist", True),
+    "react-scripts": ("build", True),
+    "@vue/cli-service": ("dist", True),
+    "parcel": ("dist", True),
+    "astro": ("dist", False),
+    "gatsby": ("public", False),
+    "@11ty/eleventy": ("_site", False),
+    "@docusaurus/core": ("build", False),
+    "vitepress": (".vitepress/dist", False),
+}
+_SERVERS = ("next", "nuxt", "@nestjs/core", "@remix-run/serve", "fastify", "koa", "express", "hono", "@hapi/hapi")
+_DEV_SERVER = re.compile(r"(npx )?(vite|react-scripts start|vue-cli-service serve|parcel|astro dev|gatsby develop)\b")
+_SIMPLE = re.compile(r"[\w./@-]+( [\w./@:,=+-]+)*")
+_INSTALL_SCRIPTS = ("preinstall", "install", "postinstall", "prepare")
+_INSTALL_KEYS = (
+    *("dependencies", "devDependencies", "optionalDependencies", "peerDependencies", "peerDependenciesMeta"),
+    *("overrides", "bundleDependencies", "bundledDependencies", "engines", "os", "cpu"),
+)
+
+
+def detect(files: Files, available: Sequence[str]) -> Found | None:
+    """Raises BuildFailed when it is Node and package.json cannot be read, or its version is missing."""
+    names = files.names()
+    if "package.json" not in names:
+        return _without_package(files, names, available)
+    package = _package(files)
+    scripts = {key: value for key, value in _table(package, "scripts").items() if isinstance(value, str)}
+    dependencies = {*_table(package, "dependencies"), *_table(package, "devDependencies")}
+    site = next((name for name in _SITES if name in dependencies), None)
+    server = next((name for name in _SERVERS if name in dependencies), None)
+    web = _start(scripts, package, names)
+    if site and (web is None or _DEV_SERVER.match(scripts.get("start", ""))):
+        web = None
+    elif web is None and "build" not in scripts and "index.html" in names:
+        return None  # a static site that keeps its tools in package.json
+    else:
+        site = None
+    version = choose("Node", available, _wish(files, package), matches_node)
+    command, inputs, key, notes = _install(files, names, package, scripts)
+    return Found(
+        language="node",
+        framework=(site or server or "").removeprefix("@").partition("/")[0] or None,
+        evidence=", ".join(
+            name for name in ("package.json", "package-lock.json", "npm-shrinkwrap.json") if name in names
+        ),
+        version=version,
+        install_command=command,
+        install_files=inputs,
+        install_key=key,
+        build_command="npm run build" if "build" in scripts else None,
+        output_dir=_SITES[site][0] if site else None,
+        fallback="index.html" if site and _SITES[site][1] else None,
+        web=web,
+        unstartable=""
+        if web or site
+        else "add a `start` script to package.json, or an output folder for a static site",
+        notes=notes,
+    )
+
+
+def _without_package(files: Files, names: Sequence[str], available: Sequence[str]) -> Found | None:
+    if "server.js" not in names:
+        return None
+    wish = _wish(files, {})
+    version = choose("Node", available, wish, matches_node)
+    return Found(language="node", evidence="server.js", version=version, install_key="", web="node server.js")
+
+
+def _package(files: Files) -> dict[str, Any]:
+    try:
+        package = json.loads(files.read("package.json") or "")
+    except (ValueError, RecursionError) as error:
+        raise BuildFailed(
+            "source_invalid", f"package.json cannot be read: {error}", hint="Correct the file and deploy again."
+        ) from None
+    if not isinstance(package, dict):
+        raise BuildFailed("source_invalid", "package.json is not an object.", hint="Correct it and deploy again.")
+    return cast("dict[str, Any]", package)
+
+
+def _table(package: dict[str, Any], key: str) -> dict[str, Any]:
+    value = package.get(key)
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _wish(files: Files, package: dict[str, Any]) -> Wish | None:
+    for name in (".nvmrc", ".node-version"):
+        wanted = (files.read(name) or "").strip()
+        if wanted:
+            return Wish(wanted, name)
+    engine = _table(package, "engines").get("node")
+    return Wish(engine, "package.json (engines.node)") if isinstance(engine, str) and engine.strip() else None
+
+
+def _install(
+    files: Files, names: Sequence[str], package: dict[str, Any], scripts: dict[str, str]
+) -> tuple[str | None, tuple[str, ...], str | None, tuple[str, ...]]:
+    """(command, files it reads, key, notes)."""
+    lock = next((name for name in ("npm-shrinkwrap.json", "package-lock.json") if name in names), None)
+    dependencies = {**_table(package, "dependencies"), **_table(package, "devDependencies")}
+    if not dependencies and not package.get("workspaces") and not _table(package, "optionalDependencies"):
+        return None, (), "", ()
+    # What builds needs the development dependencies; what only runs does not.
+    omit = "--include=dev" if "build" in scripts else "--omit=dev"
+    command = f"npm ci {omit}" if lock else f"npm install --no-package-lock {omit}"
+    notes: tuple[str, ...] = ()
+    if lock is None:
+        other = next((name for name in ("yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb") if name in names), None)
+        what = f"{other} is not read" if other else "There is no package-lock.json"
+        notes = (f"{what}: versions may differ from one installation to the next.",)
+    hook = next((name for name in _INSTALL_SCRIPTS if name in scripts), None)
+    if hook:
+        return command, (), None, (*notes, f"package.json has a {hook} script: installed at each build.")
+    local = any(
+        isinstance(v, str) and v.startswith(("file:", "link:", "workspace:", ".")) for v in dependencies.values()
+    )
+    if package.get("workspaces") or local:
+        return command, (), None, (*notes, "package.json installs from the source itself: installed at each build.")
+    inputs = tuple(name for name in ("package.json", lock, ".npmrc") if name and name in names)
+    digest = hashlib.sha256(command.encode())
+    digest.update(json.dumps({key: package.get(key) for key in _INSTALL_KEYS}, sort_keys=True).encode())
+    for name in inputs[1:]:
+        digest.update(f"\0{name}\0{files.read(name) or ''}".encode())
+    return command, inputs, digest.hexdigest(), notes
+
+
+def _start(scripts: dict[str, str], package: dict[str, Any], names: Sequence[str]) -> str | None:
+    script = scripts.get("start")
+    if script:
+        # Without npm between them the app starts sooner and gets its signals itself.
+        direct = _SIMPLE.fullmatch(script) and "=" not in script.partition(" ")[0]
+        return script if direct and not {"prestart", "poststart"} & scripts.keys() else "npm start"
+    main = package.get("main")
+    if isinstance(main, str) and "build" not in scripts and re.fullmatch(r"[\w./-]+", main):
+        first = main.removeprefix("./").partition("/")[0]
+        if first in names or f"{first}.js" in names:
+            return f"node {main}"
+    return next((f"node {name}" for name in ("server.js", "app.js", "index.js") if name in names), None)

@@ -1,0 +1,194 @@
+"""From settings, cygni.toml, Procfile and detection to one Plan, in this order, saying which one decided what."""
+
+import posixpath
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cygnid.build import cygni_toml
+from cygnid.build.base import BuildFailed, BuildSettings, Plan, ProcessPlan
+from cygnid.build.cygni_toml import CygniToml, ProcessSettings
+from cygnid.build.detect import node, procfile, python, static
+from cygnid.build.detect.files import Below, Files
+from cygnid.build.detect.found import Found
+
+API, DETECTED = "API settings", "detected"
+_LANGUAGE_OF = {
+    **dict.fromkeys(("python", "django", "flask", "fastapi", "starlette", "quart", "litestar"), "python"),
+    **dict.fromkeys(("node", "express", "next", "nuxt", "vite", "astro", "react-scripts", "fastify", "koa"), "node"),
+    **dict.fromkeys(("static", "html"), "static"),
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    value: str
+    source: str
+
+
+def detect(
+    files: Files, settings: BuildSettings, *, framework: str | None, available: Mapping[str, Sequence[str]]
+) -> Plan:
+    """`available`: language → versions on this machine. Raises BuildFailed: nothing_detected (with all that was
+    looked for), toolchain_missing (wanted and available), source_invalid (a file of the app's that cannot be read)."""
+    toml, root, root_source = _root(files, settings)
+    below: Files = Below(files, root) if root else files
+    reasons = [f"root folder {root} ({root_source})"] if root else []
+    procs = procfile.parse(text) if (text := below.read(procfile.NAME)) is not None else {}
+    prefer = framework or toml.framework
+    found = _language(below, prefer, available, reasons)
+
+    def pick(name: str, detected: str | None) -> Choice | None:
+        for value, source in (
+            (getattr(settings, name), API),
+            (getattr(toml, name), cygni_toml.NAME),
+            (procs.get("release") if name == "release_command" else None, procfile.NAME),
+            (detected, DETECTED),
+        ):
+            if value:
+                return Choice(value, source)
+        return None
+
+    install = pick("install_command", found.install_command if found else None)
+    build = pick("build_command", found.build_command if found else None)
+    release = pick("release_command", None)
+    commands = _commands(procs, toml, found)
+    output = pick("output_dir", found.output_dir if found and not commands else None)
+    said_static = output is not None and output.source != DETECTED
+    if not commands and found is None and not said_static:
+        raise _nothing(below, root)
+    is_static = output is not None and (said_static or found is not None) and not _explicit(commands)
+    if not is_static and not commands:
+        assert found is not None  # noqa: S101 - neither static nor found was refused above
+        raise BuildFailed(
+            "nothing_detected",
+            f"{found.language.capitalize()} was recognised by {found.evidence}, but nothing says how to start it.",
+            hint=_startable(found),
+        )
+    kept = {} if is_static else commands
+    custom_install = install is not None and install.source != DETECTED
+    for label, choice in (("install", install), ("build", build), ("output folder", output if is_static else None)):
+        if choice:
+            reasons.append(f"{label}: {choice.value} ({choice.source})")
+    if release and not is_static:
+        reasons.append(f"release command: {release.value} ({release.source})")
+    reasons += [f"process {name}: {choice.value} ({choice.source})" for name, choice in kept.items()]
+    reasons += [f"note: {note}" for note in (found.notes if found else ())]
+    language = found.language if found else ("static" if is_static else "procfile")
+    return Plan(
+        kind="static" if is_static else "release",
+        language=language,
+        framework=found.framework if found else None,
+        root=Path(root),
+        toolchain=f"{language}-{found.version}" if found and found.version else "",
+        install_command=install.value if install else None,
+        install_files=() if custom_install or not found else found.install_files,
+        install_key=None if custom_install or not found else found.install_key,
+        build_command=build.value if build else None,
+        output_dir=posixpath.normpath(output.value) if is_static and output else None,
+        release_command=release.value if release and not is_static else None,
+        processes=tuple(_process(name, choice.value, toml.processes.get(name)) for name, choice in kept.items()),
+        fallback=(toml.fallback or (found.fallback if found else None)) if is_static else None,
+        env=dict(toml.env),
+        reasons=tuple(reasons),
+    )
+
+
+def _root(files: Files, settings: BuildSettings) -> tuple[CygniToml, str, str]:
+    """(cygni.toml, root folder, who said it). With a root folder set by API, the cygni.toml in there counts."""
+    root = _inside(settings.root_dir, API)
+    source = API
+    text = files.read(posixpath.join(root, cygni_toml.NAME))
+    toml = cygni_toml.parse(text) if text is not None else CygniToml()
+    if not root and toml.root_dir:
+        root, source = _inside(toml.root_dir, cygni_toml.NAME), cygni_toml.NAME
+    if root and not files.names(root):
+        raise BuildFailed(
+            "source_invalid",
+            f"The root folder {root} ({source}) is not in the source.",
+            hint=f"At the top there are: {', '.join(files.names()[:20])}.",
+        )
+    return toml, root, source
+
+
+def _inside(folder: str | None, source: str) -> str:
+    path = posixpath.normpath(folder.strip("/")) if folder else "."
+    if path == ".." or path.startswith("../"):
+        raise BuildFailed(
+            "source_invalid", f"The root folder {folder} ({source}) leaves the source.", hint="Name a folder inside it."
+        )
+    return "" if path == "." else path
+
+
+def _language(
+    files: Files, prefer: str | None, available: Mapping[str, Sequence[str]], reasons: list[str]
+) -> Found | None:
+    detectors: dict[str, Callable[[], Found | None]] = {
+        "python": lambda: python.detect(files, available.get("python", ())),
+        "node": lambda: node.detect(files, available.get("node", ())),
+        "static": lambda: static.detect(files),
+    }
+    preferred = _LANGUAGE_OF.get(prefer.lower()) if prefer else None
+    for language in sorted(detectors, key=lambda name: name != preferred):
+        found = detectors[language]()
+        if found:
+            named = f"{found.language} {found.version}".strip()
+            framework = f" ({found.framework})" if found.framework else ""
+            reasons.append(f"{named}{framework}: recognised by {found.evidence}")
+            if found.language == "python" and "package.json" in files.names():
+                reasons.append("note: package.json is there too; set the framework to node to build that instead.")
+            return found
+    return None
+
+
+def _commands(procs: Mapping[str, str], toml: CygniToml, found: Found | None) -> dict[str, Choice]:
+    """Process type → command. What is detected counts only when nobody names a command."""
+    commands = {name: Choice(command, procfile.NAME) for name, command in procs.items() if name != "release"}
+    for name, process in toml.processes.items():
+        if process.command:
+            commands[name] = Choice(process.command, cygni_toml.NAME)
+    if not commands and found and found.web:
+        commands["web"] = Choice(found.web, DETECTED)
+    for name in toml.processes:
+        if name not in commands:
+            raise BuildFailed(
+                "source_invalid",
+                f"{cygni_toml.NAME}: process {name} has no command.",
+                hint=f"Give [processes.{name}] a command, or name it in a Procfile.",
+            )
+    return commands
+
+
+def _explicit(commands: Mapping[str, Choice]) -> bool:
+    return any(choice.source != DETECTED for choice in commands.values())
+
+
+def _process(name: str, command: str, settings: ProcessSettings | None) -> ProcessPlan:
+    said = settings or ProcessSettings()
+    return ProcessPlan(
+        type=name,
+        command=command,
+        port=said.port,
+        protocol=said.protocol or "http1",
+        keep_alive_seconds=4 if said.keep_alive_seconds is None else said.keep_alive_seconds,
+        health_check=said.health_check,
+        instances=said.instances,
+        cpu=said.cpu,
+        memory_mb=said.memory_mb,
+    )
+
+
+def _startable(found: Found) -> str:
+    first = f"{found.unstartable[0].upper()}{found.unstartable[1:]}; or a" if found.unstartable else "Add a"
+    return f"{first} Procfile with `web: <command>` that listens on $PORT, or the same in cygni.toml's [processes.web]."
+
+
+def _nothing(files: Files, root: str) -> BuildFailed:
+    names = files.names()
+    there = ", ".join(names[:20]) + (", …" if len(names) > 20 else "") if names else "nothing"
+    looked = f"{python.LOOKED_FOR}; {node.LOOKED_FOR}; {static.LOOKED_FOR}; Procfile; cygni.toml"
+    return BuildFailed(
+        "nothing_detected",
+        f"Nothing was recognised in {root or 'the top folder'}. Looked for: {looked}. Found: {there}.",
+        hint="Add a Procfile with `web: <command>` that listens on $PORT, or set the root folder to where the app is.",
+    )
