@@ -1,0 +1,56 @@
+"""Who is asking."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from cygnid.core.db import Read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Actor:
+    """The caller of one request, or the platform itself."""
+
+    type: Literal["user", "token", "system", "anonymous"]
+    id: str | None
+    """`user_…` for a user's own token, `tok_…` for team and deploy tokens; None: system, anonymous."""
+    name: str
+    token_id: str | None = None
+    user_id: str | None = None
+    team_id: str | None = None
+    """A team or deploy token's team."""
+    kind: Literal["personal", "team", "deploy", "session"] | None = None
+    scopes: frozenset[str] = frozenset()
+    """As granted to the token; `*` and `noun:*` not yet expanded."""
+    project_id: str | None = None
+    environment: str | None = None
+    is_instance_admin: bool = False
+    plan: str = "free"
+    """Of the bucket this caller is counted in."""
+    ip: str | None = None
+
+    @property
+    def bucket(self) -> str:
+        """One per team for team and deploy tokens, per user for the others, per address for nobody."""
+        return self.team_id or self.user_id or f"ip:{self.ip}"
+
+    @property
+    def created_by(self) -> str:
+        """What `createdBy` says."""
+        return self.id or "system"
+
+
+SYSTEM = Actor(type="system", id=None, name="system")
+
+
+def anonymous(ip: str | None) -> Actor:
+    return Actor(type="anonymous", id=None, name="anonymous", ip=ip)
+
+
+class Authenticator(Protocol):
+    """Implemented by the tokens noun, handed over by app.py."""
+
+    async def __call__(self, read: "Read", secret: str, ip: str | None) -> Actor:
+        """The actor whose secret this is. Raises Unauthorized for malformed and unknown secrets alike,
+        TokenExpired and TokenRevoked only when the secret matched."""
+        ...

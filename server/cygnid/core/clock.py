@@ -1,0 +1,27 @@
+"""The one clock. Tests replace `now` through `set_clock`; nothing else reads the time of day."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+
+def _system() -> datetime:
+    return datetime.now(UTC)
+
+
+_source: Callable[[], datetime] = _system
+
+
+def now() -> datetime:
+    """UTC, aware."""
+    return _source()
+
+
+def set_clock(source: Callable[[], datetime] | None) -> None:
+    """Tests only; None restores the system's clock."""
+    global _source
+    _source = source or _system
+
+
+def text(moment: datetime) -> str:
+    """RFC 3339 in UTC with three decimals, as every time on the wire."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,64 @@
+"""The base of every shape on the wire: camelCase, no unknown fields; and the types that shapes share."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from cygnid.core.errors import FieldError
+
+Timestamp = Annotated[datetime, Meta(tz=True)]
+FreeMap = dict[str, Any]
+Labels = Annotated[
+    dict[Annotated[str, Meta(min_length=1, max_length=63)], Annotated[str, Meta(max_length=255)]], Meta(max_length=32)
+]
+
+
+class In(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A body. Repeat `frozen=True, kw_only=True` in subclasses: msgspec does not inherit them."""
+
+
+class Out(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """An answer. No field has a default: an absent value is null, an absent list is []."""
+
+
+def given(**fields: Any) -> dict[str, Any]:
+    """The fields that a PATCH body named: UNSET ones are left out, null stays."""
+    return {name: value for name, value in fields.items() if value is not UNSET}
+
+
+class Pagination(Out, frozen=True, kw_only=True):
+    page: int | None
+    limit: int
+    total: int | None
+    pages: int | None
+    total_is_estimate: bool
+    has_more: bool
+    next_cursor: str | None
+    prev_cursor: str | None
+
+
+class Warning(Out, frozen=True, kw_only=True):  # noqa: A001  the contract's name
+    code: Literal["audit_rows_pending", "dry_run", "env_differs", "secret_not_copied"]
+    message: str
+    path: str | None
+
+
+class Meta_(Out, frozen=True, kw_only=True, omit_defaults=True):  # noqa: N801  `Meta` is msgspec's
+    request_id: str
+    timestamp: Timestamp
+    pagination: Pagination | UnsetType = UNSET
+    warnings: list[Warning] | UnsetType = UNSET
+
+
+class ErrorBody(Out, frozen=True, kw_only=True):
+    code: str
+    message: str
+    hint: str | None
+    details: FreeMap
+    doc_url: str
+    errors: list[FieldError]
+
+
+ENCODER = msgspec.json.Encoder()
