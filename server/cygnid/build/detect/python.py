@@ -117,6 +117,8 @@ def _requirements(files: Files) -> tuple[tuple[str, ...], str]:
         text = files.read(name)
         if name in inputs or text is None:
             continue
+        if name.startswith("../"):
+            return (), name
         inputs.append(name)
         for raw in text.splitlines():
             line = re.sub(r"(^|\s)#.*", "", raw).strip()

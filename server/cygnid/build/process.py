@@ -1,0 +1,364 @@
+"""Builds as sandboxed processes of this machine, with the machine's own languages."""
+
+import asyncio
+import errno
+import os
+import posixpath
+import re
+import shlex
+import sysconfig
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from cygnid.build.base import Artifact, BuildFailed, BuildRequest, Plan
+from cygnid.build.detect import FolderFiles, detect
+from cygnid.build.layout import Kept, Layout, remove
+from cygnid.build.process_spec import (
+    APP,
+    DEPENDENCIES,
+    BuildLimits,
+    Corner,
+    app_root,
+    artifact_id,
+    dependencies_folder,
+    dependencies_id,
+    install_script,
+    mount_points,
+    prepare_folders,
+    release_env,
+    toolchain_mounts,
+)
+from cygnid.build.seal import copy_tree, finish_static, refuse_secrets, seal
+from cygnid.build.toolchains import Toolchain
+from cygnid.sandbox.disk import used_bytes
+from cygnid.sandbox.launch import Sandbox
+from cygnid.sandbox.launched import Finished
+
+_NOT_SERVED = frozenset({"cygni.toml", "Procfile", *DEPENDENCIES.values()})
+"""Beside names with a leading dot: what lies in a served source folder and is not for its visitors."""
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class ProcessBuilder:
+    """`data` is the platform's folder, which other users can pass through. `toolchains` are readable for the users
+    that builds run as (see `toolchains.install`). `build_env` are the operator's variables for every build, such as
+    UV_INDEX_URL, npm_config_registry, HTTPS_PROXY, SSL_CERT_FILE: nothing else of our environment reaches one."""
+
+    def __init__(
+        self,
+        *,
+        data: Path,
+        sandbox: Sandbox,
+        toolchains: Sequence[Toolchain],
+        uv: Path,
+        limits: BuildLimits | None = None,
+        build_env: Mapping[str, str] | None = None,
+    ) -> None:
+        self._layout = Layout(data)
+        self._sandbox = sandbox
+        self._toolchains = toolchains
+        self._uv = uv
+        self._limits = limits or BuildLimits()
+        self._build_env = dict(build_env or {})
+        self._platform = sysconfig.get_platform()
+
+    async def build(self, request: BuildRequest) -> Artifact:
+        try:
+            return await self._build(request)
+        except BuildFailed as error:
+            _say(request, f"failed: {error.message}", error.hint)
+            raise
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise BuildFailed(
+                    "disk_full", "The machine's disk is full.", hint="Remove what is not needed, or ask the operator."
+                ) from error
+            raise
+        finally:
+            await asyncio.shield(self.kill(request.id))
+
+    async def kill(self, build_id: str) -> None:
+        runs = self._layout.runs(build_id)
+        for folder in sorted(runs.iterdir()) if runs.exists() else []:
+            await self._sandbox.kill(f"{build_id}.{folder.name}", folder)
+        await remove(runs, *self._layout.works(build_id))
+
+    async def remove(self, project_id: str, digest: str) -> None:
+        await remove(self._layout.artifact(project_id, digest.removeprefix("sha256:")))
+        idle = self._limits.seconds * 2
+        await remove(*self._layout.unused_dependencies(project_id, idle_seconds=idle))
+
+    async def remove_project(self, project_id: str) -> None:
+        layout = self._layout
+        await remove(layout.artifact(project_id, ""), layout.dependencies(project_id, ""), layout.cache(project_id))
+
+    async def languages(self) -> Sequence[tuple[str, Sequence[str]]]:
+        return [(language, versions) for language, versions in self._available().items()]
+
+    def _available(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for toolchain in self._toolchains:
+            found.setdefault(toolchain.language, []).append(toolchain.version)
+        return found
+
+    async def _build(self, request: BuildRequest) -> Artifact:
+        self._layout.prepare()
+        plan = await _in_thread(
+            detect,
+            FolderFiles(request.tree),
+            request.settings,
+            framework=request.framework,
+            available=self._available(),
+        )
+        _say(request, *plan.reasons)
+        toolchain = next((t for t in self._toolchains if f"{t.language}-{t.version}" == plan.toolchain), None)
+        corner = Corner(
+            request=request,
+            plan=plan,
+            toolchain=toolchain,
+            uv=self._uv,
+            limits=self._limits,
+            cache=self._layout.cache(request.project_id),
+            runs=self._layout.runs(request.id),
+            deadline=time.monotonic() + self._limits.seconds,
+            build_env=self._build_env,
+        )
+        digest = artifact_id(plan, request, self._platform)
+        shared = dependencies_id(plan, request, self._platform) if dependencies_folder(plan) else None
+        kept = self._layout.kept(request.project_id, digest)
+        reused = kept is not None and (
+            kept.dependencies is None
+            or self._layout.use_dependencies(request.project_id, kept.dependencies) is not None
+        )
+        if kept is None or not reused:
+            if kept is not None:
+                await remove(self._layout.artifact(request.project_id, digest))
+            kept = await self._make(corner, digest, shared)
+        else:
+            _say(request, "nothing changed: the release that was built of the same source and settings is used again")
+        mounts = toolchain_mounts(toolchain) if plan.kind == "release" else ()
+        target = dependencies_folder(plan)
+        if kept.dependencies is not None and target is not None:
+            installed = self._layout.dependencies(request.project_id, kept.dependencies)
+            mounts = (*mounts, (installed / DEPENDENCIES[plan.language], target))
+        return Artifact(
+            digest=f"sha256:{digest}",
+            kind=plan.kind,
+            path=self._layout.artifact(request.project_id, digest) / "release",
+            size_bytes=kept.size_bytes,
+            reused=reused,
+            plan=replace(plan, fallback=kept.fallback),
+            mounts=mounts,
+            env=release_env(plan, toolchain) if plan.kind == "release" else {},
+        )
+
+    async def _make(self, corner: Corner, digest: str, shared: str | None) -> Kept:
+        request, plan = corner.request, corner.plan
+        await self._prepare_cache(corner)
+        dependencies = await self._install_shared(corner, shared) if shared else None
+        final = self._layout.artifact(request.project_id, digest)
+        work = self._layout.work(final, request.id)
+        release = work / "release"
+        await _in_thread(copy_tree, request.tree, release, uid=request.uid, leave_out=_left_out(plan))
+        if dependencies is not None:
+            _own_folder(release / plan.root / DEPENDENCIES[plan.language], request.uid)
+        if dependencies is None and corner.toolchain and (plan.install_command or plan.language == "python"):
+            script = install_script(plan, corner.toolchain, custom=plan.install_key is None)
+            await self._run(corner, "install", script, work=release, work_at=APP)
+        if plan.build_command:
+            await self._run(corner, "build", plan.build_command, work=release, work_at=APP, dependencies=dependencies)
+        if plan.kind == "release" and plan.language == "python":
+            await self._compile(corner, release, dependencies)
+        size, fallback = await _in_thread(self._finish, corner, work)
+        await remove(work / "built")
+        kept = Kept(size_bytes=size, dependencies=shared if plan.kind == "release" else None, fallback=fallback)
+        self._layout.keep(work, kept)
+        if not self._layout.publish(work, final):
+            await remove(work)
+        _say(request, f"release: {size / 1e6:.1f} MB" if size >= 100_000 else f"release: {size / 1e3:.1f} kB")
+        return kept
+
+    async def _prepare_cache(self, corner: Corner) -> None:
+        """The cache counts to what a build may write, so one that has grown too big would fail every build."""
+        full = self._limits.disk_mb * 1_000_000 // 2
+        request = corner.request
+        if request.clear_cache or await _in_thread(used_bytes, [str(corner.cache)]) > full:
+            await remove(corner.cache)
+            _say(request, "the build cache was cleared" + ("" if request.clear_cache else ": it had grown too big"))
+        for folder in prepare_folders(corner):
+            _own_folder(folder, request.uid)
+
+    async def _install_shared(self, corner: Corner, digest: str) -> Path:
+        """The installation that every release with the same dependencies uses."""
+        request, plan = corner.request, corner.plan
+        name = DEPENDENCIES[plan.language]
+        found = self._layout.use_dependencies(request.project_id, digest)
+        if found is not None:
+            _say(request, "dependencies: unchanged, nothing to install")
+            return found / name
+        assert corner.toolchain is not None  # noqa: S101  a language that installs has one
+        final = self._layout.dependencies(request.project_id, digest)
+        work = self._layout.work(final, request.id)
+        _own_folder(work, request.uid)
+        for file in plan.install_files:
+            _copy_input(request.tree / plan.root, file, work, request.uid)
+        script = install_script(plan, corner.toolchain, custom=False)
+        await self._run(corner, "install", script, work=work, work_at=app_root(plan))
+        await _in_thread(self._finish_shared, corner, work, name)
+        if not self._layout.publish(work, final):
+            await remove(work)
+        return final / name
+
+    def _finish_shared(self, corner: Corner, work: Path, name: str) -> None:
+        folder = work / name
+        if folder.is_symlink() or not folder.is_dir():
+            folder.unlink(missing_ok=True)
+            folder.mkdir()
+        for point in mount_points(corner.plan):
+            (folder / point).mkdir(exist_ok=True)
+        refuse_secrets(folder, corner.request.secrets)
+        seal(folder)
+        owner = os.geteuid()
+        if owner == 0:
+            os.chown(work, owner, owner)
+        work.chmod(0o711)
+
+    async def _compile(self, corner: Corner, release: Path, dependencies: Path | None) -> None:
+        """Compile the app's modules, so that its processes do not at each start. Files that are no Python of this
+        version stay as they are."""
+        names = "|".join(map(re.escape, DEPENDENCIES.values()))
+        folder = shlex.quote(app_root(corner.plan))
+        script = f"python -I -m compileall -qq --invalidation-mode unchecked-hash -x '/({names})/' {folder} || true"
+        await self._run(corner, "compile", script, work=release, work_at=APP, dependencies=dependencies, quiet=True)
+
+    async def _run(
+        self,
+        corner: Corner,
+        name: str,
+        script: str,
+        *,
+        work: Path,
+        work_at: str,
+        dependencies: Path | None = None,
+        quiet: bool = False,
+    ) -> None:
+        command = script.splitlines()[-1]
+        if not quiet:
+            _say(corner.request, f"{name}: {command}")
+        folder = corner.runs / name
+        folder.mkdir(mode=0o711, parents=True)
+        corner.runs.chmod(0o711)
+        started = time.monotonic()
+        spec = corner.step(name, script, work=work, work_at=work_at, dependencies=dependencies)
+        finished = await self._sandbox.run(spec)
+        self._judge(command, finished)
+        if not quiet:
+            _say(corner.request, f"{name}: done in {time.monotonic() - started:.1f} s")
+
+    def _judge(self, command: str, finished: Finished) -> None:
+        """Raises BuildFailed unless the command ended well."""
+        ended = finished.ended
+        if finished.timed_out:
+            raise self._timeout(f"`{command}`")
+        if finished.disk_exceeded:
+            raise BuildFailed(
+                "disk_full",
+                f"`{command}` wrote more than the {self._limits.disk_mb} MB a build may.",
+                hint="Clear the build cache, or write less.",
+            )
+        if ended.out_of_memory:
+            raise BuildFailed(
+                "build_oom",
+                f"`{command}` needed more than the {self._limits.memory_mb} MB of memory a build may use.",
+                hint="Build with fewer parallel jobs, or ask the operator to raise the limit.",
+            )
+        if ended.code != 0:
+            how = f"ended with exit code {ended.code}" if ended.code is not None else f"was ended by {ended.signal}"
+            raise BuildFailed("build_error", f"`{command}` {how}.", hint="The lines above it in the log say why.")
+
+    def _timeout(self, what: str) -> BuildFailed:
+        return BuildFailed(
+            "build_timeout",
+            f"{what} took longer than the {self._limits.seconds:.0f} s a build may.",
+            hint="See in the log what it was waiting for; an endless command belongs into a process.",
+        )
+
+    def _finish(self, corner: Corner, work: Path) -> tuple[int, str | None]:
+        """(size, fallback) of the release, sealed."""
+        plan = corner.plan
+        release = work / "release"
+        if plan.kind == "static":
+            self._take_output(plan, work)
+            refuse_secrets(release, corner.request.secrets)
+            finish_static(release, self._layout.clock)
+        else:
+            refuse_secrets(release, corner.request.secrets)
+        fallback = plan.fallback if plan.fallback and (release / plan.fallback).is_file() else None
+        return seal(release), fallback
+
+    def _take_output(self, plan: Plan, work: Path) -> None:
+        """Make the output folder the release."""
+        built = (work / "release").rename(work / "built")
+        root = built / plan.root
+        output = root / (plan.output_dir or ".")
+        if not output.is_dir() or not output.resolve().is_relative_to(built.resolve()):
+            there = ", ".join(sorted(path.name for path in root.iterdir() if path.is_dir())[:20]) or "none"
+            raise BuildFailed(
+                "build_error",
+                f"The output folder {plan.output_dir} is not there after the build.",
+                hint=f"Set the output folder to what the build makes. Folders there are: {there}.",
+            )
+        is_root = output.resolve() == root.resolve()
+        output.chmod(0o755)
+        release = output.resolve().rename(work / "release")
+        aside = work / "built" / ".not-served"
+        aside.mkdir(parents=True)
+        if is_root:
+            for path in list(release.iterdir()):
+                if path.name in _NOT_SERVED or (path.name.startswith(".") and path.name != ".well-known"):
+                    path.rename(aside / path.name)
+
+
+def _left_out(plan: Plan) -> frozenset[str]:
+    """What of the source is not copied: an installation made on another machine."""
+    root = "" if plan.root == Path() else f"{plan.root.as_posix()}/"
+    names = [DEPENDENCIES[plan.language]] if plan.language in DEPENDENCIES else []
+    return frozenset(f"{root}{name}" for name in names)
+
+
+def _own_folder(folder: Path, uid: int | None) -> None:
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if uid is not None:
+        os.chown(folder, uid, uid)
+
+
+def _copy_input(root: Path, name: str, work: Path, uid: int | None) -> None:
+    source = root / name
+    target = work / posixpath.normpath(name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(source.read_bytes())
+    if uid is not None:
+        for path in (target, *target.relative_to(work).parents):
+            os.chown(work / path, uid, uid)
+
+
+async def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Like asyncio.to_thread, but cancelled it still waits: what the thread writes must not appear afterwards."""
+    task = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+def _say(request: BuildRequest, *lines: str) -> None:
+    """Our own lines in the build's log begin with an arrow."""
+    with request.log.open("a", encoding="utf-8") as log:
+        log.writelines(f"--> {line}\n" for line in lines)
