@@ -1,0 +1,26 @@
+# `make` lists every task.
+PY := .venv/bin/python
+PYTEST_ARGS ?=
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv/.complete: requirements.lock bootstrap.lock pyproject.toml
+	@sh scripts/bootstrap
+
+install: .venv/.complete ## everything Cygni needs, into .venv
+
+lint: install ## style, types, import contracts
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/pyright
+	.venv/bin/lint-imports
+
+test: lint ## everything: lint, types, unit, contract, end to end
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+lock: install ## new versions into requirements.lock, hashes and no addresses
+	.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group dev \
+	  --no-emit-package cygnid --no-emit-package cygni-cli --no-emit-package cygni --upgrade pyproject.toml -o requirements.lock
+
+.PHONY: help install lint test lock
