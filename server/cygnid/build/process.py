@@ -234,7 +234,7 @@ class ProcessBuilder:
         version stay as they are."""
         names = "|".join(map(re.escape, DEPENDENCIES.values()))
         folder = shlex.quote(app_root(corner.plan))
-        script = f"python -I -m compileall -qq --invalidation-mode unchecked-hash -x '/({names})/' {folder} || true"
+        script = f"python -I -m compileall -f -qq --invalidation-mode unchecked-hash -x '/({names})/' {folder} || true"
         await self._run(corner, "compile", script, work=release, work_at=APP, dependencies=dependencies, quiet=True)
 
     async def _run(
