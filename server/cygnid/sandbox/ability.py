@@ -1,0 +1,30 @@
+"""What this machine lets a sandbox hold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxAbility:
+    works: bool
+    """False: no sandbox can be made here; `notes` says why and what to do."""
+    own_user: bool
+    cgroups: Literal["v1", "v2", "none"]
+    own_network: bool
+    overlay: bool
+    notes: Sequence[str]
+
+
+NO_USER_NAMESPACES = (
+    "user namespaces are refused, so no sandbox can be made ({reason}): allow them with "
+    "`sysctl kernel.unprivileged_userns_clone=1` (Debian), `sysctl kernel.apparmor_restrict_unprivileged_userns=0` or "
+    "an AppArmor profile for bwrap (Ubuntu), or a container run with `--security-opt seccomp=unconfined`"
+)
+NOT_ROOT = (
+    "not run as root: all applications run as one user, in the machine's network; each process of an application has "
+    "its own memory limit, and CPU is not limited. Run as root to hold them apart"
+)
+NO_CGROUPS = "no control groups can be made: memory is limited per process only, CPU not at all"
+NO_OVERLAY = "no overlay file system in a user namespace (Linux ≥ 5.11): applications cannot write into their release"
+NESTED_USERNS = "user namespaces inside of a sandbox cannot be disabled here"

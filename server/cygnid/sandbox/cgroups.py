@@ -1,0 +1,204 @@
+"""Control groups, version 1 and 2: what a sandbox may use, what it used, and the end of all that is in it."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cygnid.sandbox.spec import Limits
+
+_PERIOD_US = 100_000
+_V1 = ("memory", "pids", "cpu", "cpuacct")
+
+
+def files_v2(limits: Limits) -> dict[str, str]:
+    """File → content of a version 2 group (Linux, admin-guide/cgroup-v2)."""
+    return {
+        "memory.max": str(limits.memory_mb * 1024 * 1024),
+        "memory.swap.max": "0",
+        "memory.oom.group": "1",
+        "pids.max": str(limits.pids),
+        "cpu.max": f"{max(1000, int(limits.cpu * _PERIOD_US))} {_PERIOD_US}",
+    }
+
+
+def files_v1(limits: Limits) -> dict[str, dict[str, str]]:
+    """Controller → file → content of version 1 (Linux, admin-guide/cgroup-v1), in the order to write them."""
+    memory = str(limits.memory_mb * 1024 * 1024)
+    return {
+        "memory": {"memory.limit_in_bytes": memory, "memory.memsw.limit_in_bytes": memory},
+        "pids": {"pids.max": str(limits.pids)},
+        "cpu": {
+            "cpu.cfs_period_us": str(_PERIOD_US),
+            "cpu.cfs_quota_us": str(max(1000, int(limits.cpu * _PERIOD_US))),
+        },
+        "cpuacct": {},
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    cpu_seconds: float
+    memory_bytes: int
+    """Without the file cache that could be given back."""
+
+
+def _value(text: str, key: str) -> int:
+    for line in text.splitlines():
+        name, _, value = line.partition(" ")
+        if name == key:
+            return int(value)
+    return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """One sandbox's group. `folders`: controller → folder; version 2 has the single key "". On a machine with both,
+    "" is a group without controllers whose `cgroup.kill` ends everything at once."""
+
+    version: Literal["v1", "v2"]
+    folders: Mapping[str, Path]
+
+    @property
+    def entrances(self) -> list[str]:
+        """Files by which a process enters, by writing 0."""
+        return [str(folder / "cgroup.procs") for folder in self.folders.values()]
+
+    @property
+    def exists(self) -> bool:
+        return any(folder.exists() for folder in self.folders.values())
+
+    def create(self, limits: Limits) -> None:
+        """Raises OSError when a limit cannot be set; one that this kernel has no file for (swap) is left out."""
+        wanted = {"": files_v2(limits)} if self.version == "v2" else files_v1(limits)
+        for controller, folder in self.folders.items():
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, content in wanted.get(controller, {}).items():
+                if name.startswith(("memory.memsw", "memory.swap", "memory.oom")) and not (folder / name).exists():
+                    continue
+                (folder / name).write_text(content, encoding="ascii")
+
+    def usage(self) -> Usage:
+        try:
+            if self.version == "v2":
+                folder = self.folders[""]
+                cpu = _value((folder / "cpu.stat").read_text(encoding="ascii"), "usage_usec") / 1e6
+                memory = int((folder / "memory.current").read_text(encoding="ascii"))
+                inactive = _value((folder / "memory.stat").read_text(encoding="ascii"), "inactive_file")
+            else:
+                cpu = int((self.folders["cpuacct"] / "cpuacct.usage").read_text(encoding="ascii")) / 1e9
+                folder = self.folders["memory"]
+                memory = int((folder / "memory.usage_in_bytes").read_text(encoding="ascii"))
+                inactive = _value((folder / "memory.stat").read_text(encoding="ascii"), "total_inactive_file")
+        except (FileNotFoundError, OSError) as error:
+            if isinstance(error, FileNotFoundError) or error.errno == 19:  # ENODEV: removed while it was read
+                return Usage(cpu_seconds=0.0, memory_bytes=0)
+            raise
+        return Usage(cpu_seconds=cpu, memory_bytes=max(0, memory - inactive))
+
+    def out_of_memory_kills(self) -> int:
+        folder = self.folders["" if self.version == "v2" else "memory"]
+        name = "memory.events" if self.version == "v2" else "memory.oom_control"
+        try:
+            return _value((folder / name).read_text(encoding="ascii"), "oom_kill")
+        except FileNotFoundError:
+            return 0
+
+    def kill(self) -> None:
+        """SIGKILL to every process in the group, however it daemonised. They may take a moment to be gone."""
+        atomic = self.folders[""] / "cgroup.kill" if "" in self.folders else None
+        if atomic is not None and atomic.exists():
+            with contextlib.suppress(FileNotFoundError):
+                atomic.write_text("1", encoding="ascii")
+            return
+        folder = self.folders["" if self.version == "v2" else "pids"]
+        try:
+            (folder / "pids.max").write_text("0", encoding="ascii")  # no forks any more: the loop below ends
+            while pids := (folder / "cgroup.procs").read_text(encoding="ascii").split():
+                for pid in pids:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(int(pid), signal.SIGKILL)
+        except FileNotFoundError:
+            return
+
+    def end(self) -> None:
+        self.kill()
+        self.remove()
+
+    def remove(self, *, patience_seconds: float = 5.0) -> None:
+        """Remove the group; the kernel lets go of the last processes a moment after their death. Idempotent."""
+        deadline = time.monotonic() + patience_seconds
+        for folder in self.folders.values():
+            while True:
+                try:
+                    folder.rmdir()
+                except FileNotFoundError:
+                    break
+                except OSError:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.002)  # the kernel reports no event for this
+                    continue
+                break
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cgroups:
+    """The installation's own parent groups; `name` is part of the path, so several installations live side by side."""
+
+    version: Literal["v1", "v2"]
+    parents: Mapping[str, Path]
+
+    @classmethod
+    def detect(cls, name: str, mounts: str) -> "Cgroups | None":
+        """`mounts` is the text of /proc/self/mounts. None where this process may not make groups with limits."""
+        unified: Path | None = None
+        controllers: dict[str, Path] = {}
+        for line in mounts.splitlines():
+            _, target, kind, flags, *_ = line.split(" ")
+            if kind == "cgroup2":
+                unified = Path(target)
+            elif kind == "cgroup":
+                controllers |= {flag: Path(target) for flag in flags.split(",") if flag in _V1}
+        if set(_V1) <= controllers.keys():
+            found = cls(version="v1", parents={c: controllers[c] / name for c in _V1})
+            if unified is not None:
+                found = cls(version="v1", parents={**found.parents, "": unified / name})
+        elif unified is not None:
+            found = cls(version="v2", parents={"": unified / name})
+        else:
+            return None
+        return found if found.prepare() else None
+
+    def prepare(self) -> bool:
+        """Make the parents; False where that is refused."""
+        try:
+            for parent in self.parents.values():
+                parent.mkdir(parents=True, exist_ok=True)
+            if self.version == "v2":
+                for folder in (self.parents[""].parent, self.parents[""]):
+                    missing = [
+                        f"+{name}"
+                        for name in ("cpu", "memory", "pids")
+                        if name not in (folder / "cgroup.subtree_control").read_text(encoding="ascii").split()
+                    ]
+                    if missing:
+                        (folder / "cgroup.subtree_control").write_text(" ".join(missing), encoding="ascii")
+        except OSError:
+            return False
+        return True
+
+    def group(self, name: str) -> Group:
+        # one process group per controller file: cpu and cpuacct may be one mount, entered once
+        folders = {controller: parent / name for controller, parent in self.parents.items()}
+        return Group(version=self.version, folders=folders)
+
+    def remove(self) -> None:
+        """Remove the parents, which must be empty."""
+        for parent in self.parents.values():
+            with contextlib.suppress(FileNotFoundError):
+                parent.rmdir()

@@ -1,0 +1,115 @@
+"""The fork server: a small process of one thread that makes sandboxes. Run as a script, `python -I -S launcher.py`.
+
+Forking is its whole job, because forking the worker itself (large, with threads) is slow and unsafe, and because what
+comes between fork and exec (cgroups, network namespace, uid) must happen in the child. Requests arrive as datagrams on
+standard input: one byte, and with it the file descriptors; the first is a memfd that holds the Request as JSON. It ends
+when its starter does (end of file); the sandboxes it made live on.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import resource
+import select
+import signal
+import socket
+from typing import NoReturn, TypedDict
+
+INFO_FD = 4
+MAX_FDS = 240
+_CLEAR_OF_TARGETS = 300
+_CLONE_NEWNET = 0x40000000
+
+
+class Request(TypedDict):
+    argv: list[str]
+    uid: int | None
+    cgroups: list[str]
+    """`cgroup.procs` (or `tasks`) files to enter by."""
+    namespace: bool
+    """The last file descriptor is a network namespace to enter."""
+    rlimits: list[tuple[int, int]]
+
+
+class Reply(TypedDict):
+    """Comes with a pidfd when there is a pid."""
+
+    pid: int | None
+    error: str | None
+
+
+def become(request: Request, fds: list[int]) -> NoReturn:
+    """In the child: turn into the sandbox's first process. `fds` become 0, 1, 2, ...; all others are closed."""
+    os.setsid()
+    for sig in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(sig, signal.SIG_DFL)  # ignored by Python; what is ignored stays so over exec
+    os.umask(0o022)
+    os.chdir("/")
+    for path in request["cgroups"]:
+        with open(path, "w", encoding="ascii") as file:
+            file.write("0")
+    if request["namespace"]:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.setns(fds.pop(), _CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "setns")
+    with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        file.write("500")  # when the whole machine is short of memory, tenants go before the platform
+    for which, value in request["rlimits"]:
+        resource.setrlimit(which, (value, value))
+    uid = request["uid"]
+    if uid is not None:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+    moved = [fcntl.fcntl(fd, fcntl.F_DUPFD, _CLEAR_OF_TARGETS) for fd in fds]
+    for target, fd in enumerate(moved):
+        os.dup2(fd, target)
+    os.closerange(len(moved), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    os.execve(request["argv"][0], request["argv"], {})
+
+
+def spawn(fds: list[int]) -> tuple[Reply, list[int]]:
+    with os.fdopen(os.dup(fds[0]), "rb") as file:
+        request: Request = json.load(file)
+    try:
+        pid = os.fork()
+    except OSError as error:
+        return {"pid": None, "error": str(error)}, []
+    if pid == 0:
+        try:
+            become(request, fds[1:])
+        except BaseException as error:  # noqa: BLE001  whatever it is, the child must not go on as a second server
+            with contextlib.suppress(OSError):
+                os.write(fds[1 + INFO_FD], json.dumps({"error": f"{type(error).__name__}: {error}"}).encode())
+        finally:
+            os._exit(126)
+    return {"pid": pid, "error": None}, [os.pidfd_open(pid)]
+
+
+def serve(connection: socket.socket) -> None:
+    woken, wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    while True:
+        ready, _, _ = select.select([connection, woken], [], [])
+        if woken in ready:
+            os.read(woken, 4096)
+            with contextlib.suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+        if connection in ready:
+            message, fds, _, _ = socket.recv_fds(connection, 16, MAX_FDS)
+            if not message:
+                return
+            reply, back = spawn(fds)
+            for fd in fds:
+                os.close(fd)
+            socket.send_fds(connection, [json.dumps(reply).encode()], back)
+            for fd in back:
+                os.close(fd)
+
+
+if __name__ == "__main__":
+    serve(socket.socket(fileno=0))
