@@ -7,8 +7,9 @@ for project in client.paginate("/v1/projects"):
 print(project["name"], project["url"])
 """
 
+from typing import TYPE_CHECKING, Any
+
 from ._runtime.archive import ArchiveError
-from ._runtime.async_client import AsyncCygniClient, AsyncStream
 from ._runtime.call import segment
 from ._runtime.client import CygniClient, Stream
 from ._runtime.config import Login, login_file, normalize_base_url, read_login, resolve
@@ -31,6 +32,9 @@ from ._runtime.paging import AsyncPager, Page, Pager
 from ._runtime.response import APIWarning, Pagination, RateLimit, Response
 from ._runtime.sse import StreamEnd, StreamEvent
 from ._runtime.version import __version__
+
+if TYPE_CHECKING:
+    from ._runtime.async_client import AsyncCygniClient, AsyncStream
 
 __all__ = [
     "APIConnectionError",
@@ -68,3 +72,12 @@ __all__ = [
     "resolve",
     "segment",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # asyncio is a third of what importing this package would cost, and most programs use one of the two clients.
+    if name in ("AsyncCygniClient", "AsyncStream"):
+        from ._runtime import async_client  # noqa: PLC0415
+
+        return getattr(async_client, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

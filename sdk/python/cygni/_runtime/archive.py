@@ -6,10 +6,8 @@ an unchanged directory is recognised by its hash.
 
 from __future__ import annotations
 
-import gzip
 import os
 import stat
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -17,6 +15,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from .errors import CygniError
 
 if TYPE_CHECKING:
+    import tarfile
+
     from pathspec import GitIgnoreSpec
 
 CONTENT_TYPE = "application/gzip"
@@ -38,6 +38,9 @@ def pack(directory: Path, file: BinaryIO) -> int:
     """Write a gzipped tar of the directory, without what .gitignore and .cygniignore leave out. Returns how many
     files are in it. Raises ArchiveError for a directory without files, or with a link that leads out of it.
     """
+    import gzip  # noqa: PLC0415 - most programs never pack anything
+    import tarfile  # noqa: PLC0415
+
     if not directory.is_dir():
         raise ArchiveError(f"{directory} is not a directory.")
     count = 0
@@ -101,10 +104,10 @@ def _is_ignored(name: str, rules: list[tuple[str, GitIgnoreSpec]]) -> bool:
 def _add(tar: tarfile.TarFile, directory: Path, name: str) -> None:
     path = directory / name
     status = path.lstat()
-    info = tarfile.TarInfo(name)
+    info = tar.tarinfo(name)
     info.mtime = MODIFIED_AT
     if stat.S_ISLNK(status.st_mode):
-        info.type = tarfile.SYMTYPE
+        info.type = b"2"  # SYMTYPE
         info.linkname = os.readlink(path)
         _check_link(name, info.linkname)
         tar.addfile(info)

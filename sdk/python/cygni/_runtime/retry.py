@@ -11,7 +11,6 @@ import random
 import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from .call import Call
@@ -110,6 +109,8 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return None
     if text.strip().isdecimal():
         return float(text)
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - the rare form, and a slow import
+
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except ValueError:

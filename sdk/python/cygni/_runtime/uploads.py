@@ -7,7 +7,6 @@ returns the completed Upload.
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +35,8 @@ UploadSteps = Generator[UploadRequest | Pause, Any, Response]
 
 
 def upload_directory(directory: Path, on_progress: OnProgress) -> UploadSteps:
+    import tempfile  # noqa: PLC0415 - most programs never pack anything
+
     with tempfile.TemporaryFile() as file:
         pack(directory, file)
         return (yield from _upload(file, CONTENT_TYPE, on_progress))
