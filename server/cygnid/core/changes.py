@@ -1,4 +1,4 @@
-"""What happened: one row is the audit row, the event and the webhook's payload. The sealer numbers it after the commit."""
+"""What happened: one row is audit row, event and webhook payload. The sealer numbers it after the commit."""
 
 from collections.abc import Mapping
 from enum import StrEnum

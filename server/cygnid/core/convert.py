@@ -1,0 +1,128 @@
+"""From JSON and query strings to Structs, with every problem of the input named at once."""
+
+import re
+import types
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import msgspec
+from msgspec.structs import FieldInfo, fields
+
+from cygnid.core.errors import FieldError, UnknownParameter, ValidationError
+
+_PATH = re.compile(r" - at `\$(.*)`$")
+_CODES = (
+    ("missing required field", "required"),
+    ("unknown field", "unknown_field"),
+    ("length <=", "too_long"),
+    ("length >=", "too_short"),
+    ("`int` <", "out_of_range"),
+    ("`int` >", "out_of_range"),
+    ("`float` <", "out_of_range"),
+    ("`float` >", "out_of_range"),
+    ("Invalid enum value", "not_allowed"),
+)
+
+
+def body(raw: bytes, into: type[msgspec.Struct]) -> Any:
+    """The Struct of a JSON body. Raises ValidationError naming every field that breaks a rule."""
+    try:
+        value = msgspec.json.decode(raw or b"{}")
+    except msgspec.DecodeError as problem:
+        raise ValidationError(f"The body is not JSON: {problem}") from problem
+    except RecursionError as problem:
+        raise ValidationError("The body is nested too deeply.") from problem
+    return _struct(value, into, strict=True)
+
+
+def query(pairs: Sequence[tuple[str, str]], into: type[msgspec.Struct]) -> Any:
+    """The Struct of a query string; a list field takes its name repeated, or values joined by commas.
+    Raises UnknownParameter, ValidationError."""
+    known = {field.encode_name: field for field in fields(into)}
+    values: dict[str, Any] = {}
+    for name, text in pairs:
+        if name not in known:
+            raise UnknownParameter(
+                f"There is no parameter {name} here.", details={"parameter": name, "allowed": sorted(known)}
+            )
+        if _is_list(known[name].type):
+            values.setdefault(name, []).extend(part for part in text.split(",") if part)
+        elif name in values:
+            raise ValidationError.one(name, "Must be given once")
+        else:
+            values[name] = text
+    return _struct(values, into, strict=False)
+
+
+def _struct(value: Any, into: type[msgspec.Struct], *, strict: bool) -> Any:
+    try:
+        return msgspec.convert(value, into, strict=strict)
+    except msgspec.ValidationError as problem:
+        found = list(_problems(value, into, "", strict=strict))
+        raise ValidationError.of(found or [_error(str(problem), "")]) from problem
+
+
+def _problems(value: Any, into: type[msgspec.Struct], path: str, *, strict: bool) -> list[FieldError]:
+    if not isinstance(value, dict):
+        return [FieldError(field=path or "body", code="invalid", reason="Must be an object")]
+    known: dict[str, FieldInfo] = {field.encode_name: field for field in fields(into)}
+    found: list[FieldError] = [
+        FieldError(field=f"{path}{name}", code="unknown_field", reason="There is no such field here")
+        for name in value  # type: ignore[reportUnknownVariableType]
+        if name not in known
+    ]
+    for name, field in known.items():
+        if name not in value:
+            if field.required:
+                found.append(FieldError(field=f"{path}{name}", code="required", reason="Is required"))
+            continue
+        found.extend(_of_field(value[name], field.type, f"{path}{name}", strict=strict))
+    return found
+
+
+def _of_field(value: Any, kind: Any, path: str, *, strict: bool) -> list[FieldError]:
+    struct, many = _inner(kind)
+    if struct is not None and many and isinstance(value, list):
+        found: list[FieldError] = []
+        for index, item in enumerate(value):  # type: ignore[reportUnknownVariableType]
+            found.extend(_problems(item, struct, f"{path}[{index}].", strict=strict))
+        if found:
+            return found
+    elif struct is not None and isinstance(value, dict):
+        return _problems(value, struct, f"{path}.", strict=strict)
+    try:
+        msgspec.convert(value, kind, strict=strict)
+    except msgspec.ValidationError as problem:
+        return [_error(str(problem), path)]
+    return []
+
+
+def _error(text: str, path: str) -> FieldError:
+    inner = _PATH.search(text)
+    reason = _PATH.sub("", text)
+    code = next((code for mark, code in _CODES if mark in reason), "invalid")
+    return FieldError(field=f"{path}{inner.group(1) if inner else ''}" or "body", code=code, reason=reason)
+
+
+def _inner(kind: Any) -> tuple[type[msgspec.Struct] | None, bool]:
+    """The Struct inside `S`, `S | None`, `list[S]`; and whether it is a list."""
+    if get_origin(kind) is Annotated:
+        return _inner(get_args(kind)[0])
+    if get_origin(kind) in (Union, types.UnionType):
+        return next((found for part in get_args(kind) if (found := _inner(part))[0] is not None), (None, False))
+    if get_origin(kind) is list:
+        return _inner(get_args(kind)[0])[0], True
+    return (kind, False) if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else (None, False)
+
+
+def _is_list(kind: Any) -> bool:
+    if get_origin(kind) is Annotated:
+        return _is_list(get_args(kind)[0])
+    if get_origin(kind) in (Union, types.UnionType):
+        return any(_is_list(part) for part in get_args(kind))
+    return get_origin(kind) is list
+
+
+def allowed(into: type[msgspec.Struct] | None) -> Mapping[str, FieldInfo]:
+    """Wire name → field of a query Struct."""
+    return {} if into is None else {field.encode_name: field for field in fields(into)}

@@ -1,0 +1,60 @@
+"""What every answer has, whatever made it: request id, CORS, hardening headers. Plain ASGI around the application."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from cygnid.core.ids import new_id
+
+_REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{8,128}$")
+_ALWAYS = {
+    "X-Content-Type-Options": "nosniff",
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "ETag, Last-Modified, Link, Location, Retry-After, X-Request-Id,"
+    " X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-RateLimit-Used, X-RateLimit-Resource,"
+    " RateLimit, RateLimit-Policy, Idempotent-Replayed, X-Should-Retry, WWW-Authenticate",
+}
+_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Range, Idempotency-Key, If-Match,"
+    " If-None-Match, Last-Event-ID, X-Request-Id, X-Cygni-Client",
+    "Access-Control-Max-Age": "7200",
+}
+
+
+def request_id(headers: Mapping[str, str]) -> str:
+    """The client's own id when it is well formed, else a new one."""
+    given = headers.get("x-request-id", "")
+    return given if _REQUEST_ID.match(given) else new_id("req")
+
+
+class Front:
+    """Headers that a handler leaves in `scope["state"]["headers"]` are sent with whatever answer follows."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        state: dict[str, Any] = scope.setdefault("state", {})
+        state["request_id"] = request_id(headers)
+        state["headers"] = {**_ALWAYS, "X-Request-Id": state["request_id"]}
+
+        async def send_with_headers(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                extra = [(name.lower().encode(), str(value).encode()) for name, value in state["headers"].items()]
+                ours = {name for name, _ in extra}
+                message["headers"] = [pair for pair in message["headers"] if pair[0].lower() not in ours] + extra
+            await send(message)
+
+        if scope["method"] == "OPTIONS":
+            state["headers"] |= _PREFLIGHT
+            await send_with_headers({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        await self._app(scope, receive, send_with_headers)
