@@ -184,6 +184,7 @@ def route_table(routes: Iterable[Route], *, releases: Path) -> Json:
         "name": "main",
         # Not strip_any_host_port: apps build absolute links from Host and need the port.
         "ignore_port_in_host_matching": True,
+        "request_headers_to_remove": ["x-envoy-external-address"],
         "virtual_hosts": hosts,
     }
 

@@ -1,6 +1,7 @@
 """Envoy and the file server as processes: started by the start script, found again, replaced by overlap, stopped."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import resource
@@ -24,6 +25,8 @@ _START_SECONDS = 60
 _LISTEN_WHILE_LEAVING_SECONDS = 5
 """A replaced Envoy says goodbye with each answer for this long before it stops listening."""
 _END_SECONDS = 5
+_PORT_SECONDS = 2
+"""A killed Envoy is a zombie some moments before the last of its threads lets go of the port."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +105,7 @@ class Programs:
         names = [_name("envoy", after.envoy), _name("files", after.files)]
         fresh = [name for name in names if not self._find(name)]
         if not self.envoys(before):
-            self._check_port()
+            await self._check_port()
         await self._write(after, term)
         await self._run("start.next")
         try:
@@ -210,6 +213,7 @@ class Programs:
         if name.startswith("files-"):
             return True  # SIGTERM is its drain
         admin = Admin(self._admin_socket(name))
+        _migrate_connections()
         try:
             await admin.drain()
             return away > _LISTEN_WHILE_LEAVING_SECONDS + 1 and not await admin.open_connections()
@@ -259,16 +263,14 @@ class Programs:
         config = files_config(socket=self._files_socket("files"), releases=self._setup.releases)
         return _fingerprint(self._setup.file_server, [config, self._files_command("files")])
 
-    def _check_port(self) -> None:
+    async def _check_port(self) -> None:
         """Envoy shares its port with anyone of its uid, so that somebody else's there would go unnoticed."""
         address = (self._setup.apps_host, self._setup.apps_port)
-        with socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(address)
-                probe.listen()
-            except OSError as problem:
+        deadline = time.monotonic() + _PORT_SECONDS
+        while problem := _cannot_listen(address):
+            if time.monotonic() > deadline:
                 raise EdgeUnavailable(f"cannot listen on {address[0]}:{address[1]}: {problem.strerror}") from problem
+            await asyncio.sleep(0.02)
 
     def _point_files_socket(self, state: Remembered) -> None:
         beside = self._folder / ".files.sock.new"
@@ -314,6 +316,25 @@ def _fingerprint(binary: Path, started_with: object) -> str:
     status = binary.stat()
     what = [str(binary), status.st_size, status.st_mtime_ns, started_with]
     return hashlib.sha256(msgspec.json.encode(what)).hexdigest()[:16]
+
+
+def _cannot_listen(address: tuple[str, int]) -> OSError | None:
+    with socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+            probe.listen()
+        except OSError as problem:
+            return problem
+    return None
+
+
+def _migrate_connections() -> None:
+    """Let the kernel give connections that a closing listener had not accepted yet to the one beside it, instead of
+    resetting them (`tcp_migrate_req`, Linux 5.14). For the whole machine, hence root's to set; without it the few
+    visitors of that millisecond have to try again."""
+    with contextlib.suppress(OSError):
+        Path("/proc/sys/net/ipv4/tcp_migrate_req").write_text("1")
 
 
 async def _answers(path: Path) -> bool:

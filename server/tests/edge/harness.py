@@ -21,6 +21,16 @@ LIMIT = 60
 Headers = Sequence[tuple[str, str]]
 
 
+async def until(condition: Callable[[], Awaitable[bool] | bool]) -> None:
+    """Wait for what nobody announces."""
+    async with asyncio.timeout(LIMIT):
+        while True:
+            value = condition()
+            if value if isinstance(value, bool) else await value:
+                return
+            await asyncio.sleep(0.01)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
