@@ -1,7 +1,7 @@
 """What every test of the server can ask for."""
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -31,11 +31,11 @@ def _start(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(request: pytest.FixtureRequest) -> Iterator[str]:
+def postgres_server(request: pytest.FixtureRequest) -> str:
     """The URL of the test run's database server, as its superuser; its databases come by `database_url`."""
     if _URL not in os.environ:
         _start(request.config)
-    yield os.environ[_URL]
+    return os.environ[_URL]
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ CREATE TABLE change_chains (
     hash text NOT NULL,
     UNIQUE NULLS NOT DISTINCT (team_id)
 );
-CREATE TABLE change_position (only boolean PRIMARY KEY DEFAULT true CHECK (only), value bigint NOT NULL);
+CREATE TABLE change_position (single boolean PRIMARY KEY DEFAULT true CHECK (single), value bigint NOT NULL);
 INSERT INTO change_position (value) VALUES (0);
 
 CREATE TABLE idempotency (
@@ -56,7 +56,7 @@ CREATE TABLE idempotency (
 CREATE INDEX idempotency_age ON idempotency (created_at);
 
 -- The leader's term: raised by whoever takes the lock.
-CREATE TABLE leadership (only boolean PRIMARY KEY DEFAULT true CHECK (only), term bigint NOT NULL, taken_at timestamptz);
+CREATE TABLE leadership (single boolean PRIMARY KEY DEFAULT true CHECK (single), term bigint NOT NULL, taken_at timestamptz);
 INSERT INTO leadership (term) VALUES (0);
 
 -- Facts about this installation that are made once: keys' check values, the uid allocator.

@@ -1,7 +1,7 @@
 """The embedded database server and the migrations of any server."""
 
 from cygnid.core.postgres.binaries import PostgresNotFound
-from cygnid.core.postgres.migrations import MigrationRefused, migrate
+from cygnid.core.postgres.migrations import MigrationFailed, MigrationRefused, migrate
 from cygnid.core.postgres.server import EmbeddedPostgres, PostgresFailed
 
-__all__ = ["EmbeddedPostgres", "MigrationRefused", "PostgresFailed", "PostgresNotFound", "migrate"]
+__all__ = ["EmbeddedPostgres", "MigrationFailed", "MigrationRefused", "PostgresFailed", "PostgresNotFound", "migrate"]

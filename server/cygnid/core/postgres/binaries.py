@@ -89,7 +89,7 @@ def copy_for_others(binaries: Binaries, toolchains: Path) -> Binaries:
 
 
 def copy_out(target: Path, sources: Sequence[Path], *, below: Path) -> bool:
-    """Copy folders into `target`, keeping their places relative to `below` (programs find their libraries by them).
+    """Copy files and folders into `target`, at their places relative to `below`: programs find their libraries so.
 
     Whole or not at all; everything readable by all, writable by the owner. False: it was there already.
     """
@@ -98,7 +98,12 @@ def copy_out(target: Path, sources: Sequence[Path], *, below: Path) -> bool:
     part = target.with_name(f".{target.name}.{os.getpid()}")
     shutil.rmtree(part, ignore_errors=True)
     for source in sources:
-        shutil.copytree(source, part / source.relative_to(below), symlinks=True, ignore=_unneeded)
+        copy = part / source.relative_to(below)
+        if source.is_dir():
+            shutil.copytree(source, copy, symlinks=True, ignore=_unneeded)
+        else:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, copy)
     for path in [part, *part.rglob("*")]:
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)

@@ -58,7 +58,7 @@ class Child:
             return code
         await exited(self.pid)
         code = self.poll()
-        assert code is not None  # noqa: S101 - the kernel said that it has ended
+        assert code is not None, "the kernel said that it has ended"
         return code
 
     async def stop(self, number: signal.Signals, *, grace_seconds: float) -> int:

@@ -28,6 +28,10 @@ class MigrationRefused(Exception):
     """A migration file is not what it must be; the message says which and why. Nothing of it was run."""
 
 
+class MigrationFailed(Exception):
+    """The server refused a migration, all of which was undone; the message says which and why."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Migration:
     name: str
@@ -62,7 +66,7 @@ async def migrate(url: str, *, migrations: Sequence[Migration] | None = None) ->
 
     Several callers at once are safe: the others wait. A database that knows later migrations than we do is left as it
     is, since every migration leaves what the previous build runs working. Raises MigrationRefused when an applied
-    migration has changed, asyncpg.PostgresError when one fails (those before it stay applied).
+    migration has changed, MigrationFailed when one fails (those before it stay applied).
     """
     wanted = read() if migrations is None else migrations
     connection = await asyncpg.connect(url)
@@ -97,11 +101,13 @@ async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Mi
                 await connection.execute("RESET lock_timeout")
                 await _remember(connection, migration)
             return
-        except asyncpg.LockNotAvailableError:
+        except asyncpg.LockNotAvailableError as error:
             # somebody's long query holds the table: those behind us went on, and we come again
             if attempt == _ATTEMPTS:
-                raise
+                raise MigrationFailed(f"{migration.name}: {error}; end the query that holds the table") from error
             await asyncio.sleep(attempt)
+        except asyncpg.PostgresError as error:
+            raise MigrationFailed(f"{migration.name}: {error}") from error
 
 
 async def _remember(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> None:

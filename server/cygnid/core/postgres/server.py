@@ -120,7 +120,7 @@ class EmbeddedPostgres:
 
     async def wait(self) -> int:
         """Its exit code, when it has ended."""
-        assert self._child is not None, "start() comes first"  # noqa: S101
+        assert self._child is not None, "start() comes first"
         return await self._child.wait()
 
     async def stop(self, *, grace_seconds: float = 60) -> None:

@@ -1,0 +1,77 @@
+"""Every setting: its type, its default, one sentence. Read from `CYGNI_<NAME>` in the environment."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+
+class InvalidSetting(Exception):
+    """A setting cannot be read; the message names it and what it takes."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The running platform's settings."""
+
+    home: Annotated[Path, Meta(description="The platform's data folder.")] = Path(".cygni")
+    database_url: Annotated[str, Meta(description="The PostgreSQL server, 15 or newer; set by `up` when embedded.")] = (
+        ""
+    )
+    pg_bin: Annotated[
+        Path | None, Meta(description="Folder of the PostgreSQL programs for the embedded database; none: chosen.")
+    ] = None
+    secret_key: Annotated[
+        str, Meta(description="64 hex digits that encrypt secrets at rest; empty: keys/secret.key in the data folder.")
+    ] = ""
+    api_url: Annotated[str, Meta(description="Where clients reach the API, ending in /v1.")] = (
+        "http://127.0.0.1:8000/v1"
+    )
+    apps_url: Annotated[str, Meta(description="Where applications answer; {host} is filled in.")] = (
+        "http://{host}.localhost:8001"
+    )
+    apps_host: Annotated[str, Meta(description="The address that the edge listens on.")] = "0.0.0.0"
+    apps_port: Annotated[int, Meta(description="The port that the edge listens on.", ge=1, le=65535)] = 8001
+    uid_base: Annotated[
+        int | None, Meta(description="First of the installation's own users; none when it runs as an ordinary user.")
+    ] = None
+    installation_id: Annotated[
+        str, Meta(description="Names what is the installation's own on the machine; set by `up`.")
+    ] = "local"
+    default_plan: Annotated[Literal["free", "pro", "enterprise"], Meta(description="The plan of a new team.")] = "pro"
+    pool_size: Annotated[int, Meta(description="Database connections of each process.", ge=2, le=100)] = 8
+    lease_seconds: Annotated[float, Meta(description="How long a worker that falls silent keeps its work.", gt=0)] = (
+        30.0
+    )
+
+    def key(self) -> bytes:
+        """The 32 bytes of the secret key. Raises InvalidSetting."""
+        text = self.secret_key or (self.home / "keys" / "secret.key").read_text().strip()
+        try:
+            key = bytes.fromhex(text)
+        except ValueError as problem:
+            raise InvalidSetting("CYGNI_SECRET_KEY must be 64 hex digits.") from problem
+        if len(key) != 32:
+            raise InvalidSetting("CYGNI_SECRET_KEY must be 64 hex digits.")
+        return key
+
+
+def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Raises InvalidSetting naming the variable. Variables that are no setting belong to others and are left alone."""
+    given = {
+        name: environment[variable]
+        for name in Settings.__struct_fields__
+        if (variable := f"CYGNI_{name.upper()}") in environment
+    }
+    try:
+        return msgspec.convert(given, Settings, strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as problem:
+        text = str(problem)
+        name = text.rpartition("`$.")[2].rstrip("`") if "`$." in text else "?"
+        raise InvalidSetting(f"CYGNI_{name.upper()}: {text}") from problem
+
+
+def _decode(kind: type, value: object) -> object:
+    return kind(value)

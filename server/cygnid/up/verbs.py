@@ -1,0 +1,90 @@
+"""What `cygnid <verb>` runs: from parsed arguments to the function that does it."""
+
+import asyncio
+import json
+import sys
+from argparse import Namespace
+
+from cygnid.core.postgres import MigrationFailed, MigrationRefused, PostgresFailed, PostgresNotFound
+from cygnid.settings import InvalidSetting, from_environment
+from cygnid.up.command import UpArguments, data_folder
+from cygnid.up.command import down as stop
+from cygnid.up.command import up as start
+from cygnid.up.installation import Unsuitable
+from cygnid.up.report import UpFailed
+from cygnid.up.uid_ranges import NoFreeRange
+
+EXPECTED = (
+    Unsuitable,
+    NoFreeRange,
+    UpFailed,
+    InvalidSetting,
+    MigrationFailed,
+    MigrationRefused,
+    PostgresFailed,
+    PostgresNotFound,
+)
+
+
+def up(args: Namespace) -> int:
+    return start(
+        UpArguments(
+            data=data_folder(args.data_dir),
+            host=args.host,
+            port=args.port,
+            apps_port=args.apps_port,
+            detach=args.detach,
+            json=args.json,
+            report_fd=args.report_fd,
+        )
+    )
+
+
+def down(args: Namespace) -> int:
+    return stop(data_folder(args.data_dir), apps=args.apps)
+
+
+def serve(args: Namespace) -> int:
+    from cygnid.up.serve import serve
+
+    serve(from_environment(), fd=args.fd, ready=args.ready_fd)
+    return 0
+
+
+def work(args: Namespace) -> int:
+    import uvloop
+
+    from cygnid.worker import main
+
+    uvloop.run(main(from_environment()))
+    return 0
+
+
+def migrate(args: Namespace) -> int:
+    from cygnid.up.prepare import prepare
+
+    done = asyncio.run(prepare(from_environment(), first_owner=args.first_owner))
+    if args.json:
+        print(json.dumps(done))
+    else:
+        print("\n".join(done["applied"]) or "nothing to do", file=sys.stderr)
+    return 0
+
+
+def openapi(args: Namespace) -> int:
+    from cygnid.up.openapi import document
+
+    sys.stdout.buffer.write(document())
+    return 0
+
+
+def doctor(args: Namespace) -> int:
+    from cygnid.up.doctor import doctor
+
+    return doctor(data_folder(args.data_dir), as_json=args.json)
+
+
+def token(args: Namespace) -> int:
+    from cygnid.up.token import mint
+
+    return mint(data_folder(args.data_dir), as_json=args.json)
