@@ -20,7 +20,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if server := config.stash.get(_server, None):
-        del os.environ[_URL]
+        os.environ.pop(_URL, None)
         server.stop()
 
 
