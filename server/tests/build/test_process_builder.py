@@ -1,0 +1,326 @@
+"""Real builds in real sandboxes: what they install, what they may not do, what is left of them."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cygnid.build.base import Artifact, BuildFailed, BuildSettings
+from cygnid.build.process_spec import BuildLimits
+from cygnid.build.toolchains import find
+from cygnid.sandbox.launch import Sandbox
+from cygnid.sandbox.spec import Limits, Mount, SandboxSpec
+from tests.build.harness import BWRAP, UID, Workshop, workshop
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+SMALL = BuildLimits(cpu=1, memory_mb=256, pids=64, disk_mb=64, seconds=20, output_bytes=20_000)
+ROOT = pytest.mark.skipif(os.getuid() != 0, reason="needs control groups and users of its own, so root")
+NODE = pytest.mark.skipif(
+    not any(chain.language == "node" for chain in find("/usr/local/bin:/usr/bin:/bin")),
+    reason="no Node on this machine",
+)
+
+
+@pytest.fixture
+async def shop() -> AsyncIterator[Workshop]:
+    async with workshop() as shop:
+        yield shop
+
+
+@pytest.fixture
+async def small() -> AsyncIterator[Workshop]:
+    async with workshop(SMALL) as shop:
+        yield shop
+
+
+def reaches(host: str) -> bool:
+    try:
+        socket.create_connection((host, 443), 5).close()
+    except OSError:
+        return False
+    return True
+
+
+PYPI = pytest.mark.skipif(not reaches("pypi.org"), reason="Python's package index cannot be reached")
+NPM = pytest.mark.skipif(not reaches("registry.npmjs.org"), reason="npm's registry cannot be reached")
+
+
+async def run_release(shop: Workshop, artifact: Artifact, script: str) -> str:
+    """The output of a script run in the release as a runtime would."""
+    folder = shop.folder / "run"
+    folder.mkdir(mode=0o711)
+    sandbox = Sandbox(name=f"run{shop.folder.name.replace('_', '-')}", folder=folder, bwrap=BWRAP)
+    try:
+        await sandbox.prepare()
+        step = folder / "step"
+        step.mkdir(mode=0o711)
+        finished = await sandbox.run(
+            SandboxSpec(
+                name="step",
+                folder=step,
+                argv=("/bin/sh", "-c", script),
+                env={**artifact.env, **artifact.plan.env, "PORT": "8000"},
+                cwd="/app",
+                uid=UID + 1 if os.getuid() == 0 else None,
+                limits=Limits(cpu=1, memory_mb=512, seconds=60),
+                overlay=(artifact.path, "/app"),
+                mounts=tuple(Mount(source=source, target=target) for source, target in artifact.mounts),
+                stdout=folder / "out",
+                stderr=folder / "out",
+            )
+        )
+    finally:
+        await sandbox.close()
+        await sandbox.remove()
+    output = (folder / "out").read_text()
+    assert finished.ended.code == 0, output
+    return output
+
+
+GET = """
+import time, urllib.request
+for _ in range(200):
+    try:
+        print(urllib.request.urlopen("http://127.0.0.1:8000/", timeout=5).read().decode()); break
+    except OSError: time.sleep(0.05)
+"""
+
+
+async def test_hello_answers(shop: Workshop) -> None:
+    artifact = await shop.builder.build(shop.request(EXAMPLES / "hello"))
+    (web,) = artifact.plan.processes
+    assert "Hello from Cygni" in await run_release(shop, artifact, f"{web.command} & python -c '{GET}'")
+
+
+@PYPI
+async def test_flask_answers_and_a_redeploy_installs_nothing(shop: Workshop) -> None:
+    first = await shop.builder.build(shop.request(EXAMPLES / "flask", digest="sha256:1"))
+    (web,) = first.plan.processes
+    assert (first.plan.framework, web.command) == ("flask", "gunicorn --bind 0.0.0.0:$PORT app:app")
+    assert "Hello from Flask" in await run_release(shop, first, f"{web.command} & python -c '{GET}'")
+    compiled = [path for mount, _ in first.mounts for path in mount.rglob("flask/__pycache__/*.pyc")]
+    assert compiled, "installed modules are compiled"
+    assert list(first.path.glob("__pycache__/app.*.pyc")), "so are the app's own"
+    before = shop.log
+    second = await shop.builder.build(shop.request(EXAMPLES / "flask", digest="sha256:2"))
+    said = shop.log.removeprefix(before)
+    assert second.digest != first.digest
+    assert second.mounts == first.mounts
+    assert "unchanged, nothing to install" in said
+    assert "Installed" not in said
+
+
+@NODE
+@NPM
+async def test_node_answers_and_a_redeploy_installs_nothing(shop: Workshop) -> None:
+    first = await shop.builder.build(shop.request(EXAMPLES / "node", digest="sha256:1"))
+    (web,) = first.plan.processes
+    get = "for(let i=0;;i++)try{console.log(await(await fetch('http://127.0.0.1:8000/')).text());break}"
+    get += "catch{await new Promise(r=>setTimeout(r,50))}"
+    script = f'{web.command} & node --input-type=module -e "{get}"'
+    assert "Hello from Node" in await run_release(shop, first, script)
+    before = shop.log
+    second = await shop.builder.build(shop.request(EXAMPLES / "node", digest="sha256:2"))
+    assert second.mounts == first.mounts
+    assert "added" not in shop.log.removeprefix(before)
+
+
+@NODE
+async def test_a_site_built_by_node_is_its_output_folder(shop: Workshop) -> None:
+    files = {
+        "package.json": '{"scripts": {"build": "node build.js"}}',
+        "build.js": "const fs=require('fs');fs.mkdirSync('out');fs.writeFileSync('out/index.html',process.env.TITLE)",
+    }
+    settings = BuildSettings(output_dir="out")
+    artifact = await shop.builder.build(shop.request(files, settings=settings, env={"TITLE": "built"}))
+    assert (artifact.kind, artifact.plan.build_command, artifact.mounts) == ("static", "npm run build", ())
+    assert {path.name: path.read_text() for path in artifact.path.iterdir()} == {"index.html": "built"}
+
+
+async def test_a_static_site_hides_what_is_not_for_visitors(shop: Workshop) -> None:
+    files = {"index.html": "x", ".env": "A=1", ".well-known/security.txt": "x", "cygni.toml": "", "b/.htaccess": ""}
+    artifact = await shop.builder.build(shop.request(files))
+    assert sorted(path.name for path in artifact.path.iterdir()) == [".well-known", "b", "index.html"]
+
+
+async def test_two_releases_of_a_site_never_share_a_modification_time(shop: Workshop) -> None:
+    one = await shop.builder.build(shop.request({"index.html": "one"}))
+    two = await shop.builder.build(shop.request({"index.html": "two"}))
+    times = [(artifact.path / "index.html").stat().st_mtime for artifact in (one, two)]
+    assert times[0] < times[1]
+    assert all(time == int(time) for time in times)
+
+
+async def test_a_build_command_sees_its_variables_and_nothing_of_ours(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OUR_OWN", "must not be seen")
+    files = {"Procfile": "web: x", "cygni.toml": '[env]\nMODE = "toml"\nOTHER = "toml"'}
+    settings = BuildSettings(build_command="env > seen; pwd >> seen")
+    artifact = await shop.builder.build(shop.request(files, settings=settings, env={"MODE": "project"}))
+    seen = (artifact.path / "seen").read_text().splitlines()
+    assert "MODE=project" in seen
+    assert "OTHER=toml" in seen
+    assert "/app" in seen
+    assert "OUR_OWN" not in "".join(seen)
+
+
+async def test_the_root_folder_is_built_and_the_rest_is_there(shop: Workshop) -> None:
+    files = {"api/Procfile": "web: x", "shared/a": "1"}
+    settings = BuildSettings(root_dir="api", build_command="cp ../shared/a b")
+    artifact = await shop.builder.build(shop.request(files, settings=settings))
+    assert (artifact.path / "api/b").read_text() == "1"
+    assert artifact.plan.root == Path("api")
+
+
+async def test_an_install_command_of_ones_own_is_part_of_the_release(shop: Workshop) -> None:
+    files = {
+        "app.py": "import os\nos.environ['PORT']",
+        "cygni.toml": "install_command = \"echo 'x = 7' > .venv/made.py\"",
+    }
+    artifact = await shop.builder.build(shop.request(files))
+    assert (artifact.path / ".venv/made.py").read_text() == "x = 7\n"
+    assert await run_release(shop, artifact, "python -c 'import sys; print(sys.prefix)'") == "/app/.venv\n"
+
+
+async def test_a_failing_command_is_named_with_its_code(shop: Workshop) -> None:
+    settings = BuildSettings(build_command="echo it broke >&2; exit 3")
+    with pytest.raises(BuildFailed) as caught:
+        await shop.builder.build(shop.request({"Procfile": "web: x"}, settings=settings))
+    assert caught.value.code == "build_error"
+    assert "exit code 3" in caught.value.message
+    assert "it broke\n" in shop.log
+    assert shop.leftovers == []
+
+
+async def test_a_missing_output_folder_names_those_there_are(shop: Workshop) -> None:
+    settings = BuildSettings(build_command="mkdir public", output_dir="dist")
+    with pytest.raises(BuildFailed) as caught:
+        await shop.builder.build(shop.request({"a": ""}, settings=settings))
+    assert "dist is not there" in caught.value.message
+    assert "public" in caught.value.hint
+
+
+@pytest.mark.parametrize("way", ["ln -s /etc dist", "ln -s .. dist", "mkdir dist; ln -s /etc/passwd dist/index.html"])
+async def test_an_output_folder_cannot_lead_out(shop: Workshop, way: str) -> None:
+    settings = BuildSettings(build_command=way, output_dir="dist")
+    with pytest.raises(BuildFailed) as caught:
+        await shop.builder.build(shop.request({"index.html": ""}, settings=settings))
+    assert caught.value.code == "build_error"
+    assert shop.leftovers == []
+
+
+async def test_a_secret_written_by_the_build_is_found(shop: Workshop) -> None:
+    settings = BuildSettings(build_command='echo "x$TOKEN" > deep')
+    request = shop.request(
+        {"Procfile": "web: x"}, settings=settings, env={"TOKEN": "0123456789abc"}, secrets={"TOKEN": "0123456789abc"}
+    )
+    with pytest.raises(BuildFailed, match="TOKEN is in the release: deep"):
+        await shop.builder.build(request)
+
+
+async def test_a_build_without_end_is_ended() -> None:
+    async with workshop(replace(SMALL, seconds=1)) as shop:
+        settings = BuildSettings(build_command="trap '' TERM; (setsid sleep 600 &) ; while :; do sleep 600; done")
+        with pytest.raises(BuildFailed) as caught:
+            await shop.builder.build(shop.request({"Procfile": "web: x"}, settings=settings))
+        assert caught.value.code == "build_timeout"
+        assert "1 s" in caught.value.message
+        assert shop.leftovers == []
+
+
+@ROOT
+async def test_a_build_that_eats_memory_is_ended(small: Workshop) -> None:
+    settings = BuildSettings(build_command="python3 -c 'a = bytearray(1 << 30)'")
+    with pytest.raises(BuildFailed) as caught:
+        await small.builder.build(small.request({"Procfile": "web: x"}, settings=settings))
+    assert caught.value.code == "build_oom"
+    assert "256 MB" in caught.value.message
+
+
+@ROOT
+async def test_a_build_that_forks_without_end_hurts_only_itself(small: Workshop) -> None:
+    settings = BuildSettings(build_command="for i in $(seq 500); do sleep 5 & done; wait")
+    with pytest.raises(BuildFailed) as caught:
+        await small.builder.build(small.request({"Procfile": "web: x"}, settings=settings))
+    assert caught.value.code == "build_error"
+    assert small.leftovers == []
+
+
+async def test_a_build_that_fills_the_disk_is_ended(small: Workshop) -> None:
+    settings = BuildSettings(build_command="head -c 200M /dev/zero > big; sleep 600")
+    with pytest.raises(BuildFailed) as caught:
+        await small.builder.build(small.request({"Procfile": "web: x"}, settings=settings))
+    assert caught.value.code == "disk_full"
+    assert "64 MB" in caught.value.message
+    assert small.leftovers == []
+
+
+async def test_output_without_end_is_cut_with_a_note(small: Workshop) -> None:
+    settings = BuildSettings(build_command="head -c 5000000 /dev/zero | tr '\\0' 'a'")
+    await small.builder.build(small.request({"Procfile": "web: x"}, settings=settings))
+    assert "is dropped" in small.log
+    assert len(small.log) < 25_000
+
+
+@ROOT
+async def test_a_build_sees_neither_our_files_nor_other_projects(shop: Workshop) -> None:
+    other = await shop.builder.build(shop.request({"Procfile": "web: x", "mine": "of b"}, project_id="proj_b"))
+    look = f"for path in {other.path}/mine {shop.folder} /etc/shadow /root; do test -r $path && echo sees $path; done"
+    settings = BuildSettings(build_command=f"id -u; {look}; true")
+    await shop.builder.build(shop.request({"Procfile": "web: x"}, settings=settings))
+    said = [line for line in shop.log.splitlines() if not line.startswith("-->")]
+    assert said == [str(UID)]
+
+
+@pytest.mark.parametrize("way", ["mkfifo pipe", "chmod 000 . ", "mkdir a && chmod 000 a", "ln -s /nowhere b"])
+async def test_odd_files_do_not_stop_the_sealing(shop: Workshop, way: str) -> None:
+    settings = BuildSettings(build_command=way)
+    artifact = await shop.builder.build(shop.request({"Procfile": "web: x"}, settings=settings))
+    assert not (artifact.path / "pipe").exists()
+    assert all(path.lstat().st_mode & 0o222 == 0 for path in artifact.path.rglob("*") if not path.is_symlink())
+
+
+async def test_folders_without_end_are_removed_again(shop: Workshop) -> None:
+    deep = "import os\nfor _ in range(3000):\n os.mkdir('d'); os.chdir('d')"
+    settings = BuildSettings(build_command=f'python3 -c "{deep}"; exit 1')
+    with pytest.raises(BuildFailed):
+        await shop.builder.build(shop.request({"Procfile": "web: x"}, settings=settings))
+    assert shop.leftovers == []
+
+
+async def test_a_second_attempt_kills_the_first(shop: Workshop) -> None:
+    settings = BuildSettings(build_command="echo begun; sleep 600")
+    request = shop.request({"Procfile": "web: x"}, settings=settings)
+    first = asyncio.create_task(shop.builder.build(request))
+    async with asyncio.timeout(30):
+        await shop.said("begun")
+    await shop.builder.kill(request.id)
+    with pytest.raises(BuildFailed, match="SIGKILL"):
+        await first
+    assert shop.leftovers == []
+
+
+async def test_unused_installations_go_with_the_last_release_that_needs_them(shop: Workshop) -> None:
+    files = {"app.py": "import os\nos.environ['PORT']"}
+    one = await shop.builder.build(shop.request(files))
+    two = await shop.builder.build(shop.request({**files, "b": ""}))
+    ((installed, _),) = one.mounts
+    long_ago = 1_000_000_000
+    os.utime(installed.parent, (long_ago, long_ago))
+    await shop.builder.remove("proj_a", one.digest)
+    assert installed.exists()
+    await shop.builder.remove("proj_a", two.digest)
+    assert not installed.exists()
+
+
+async def test_the_cache_can_be_cleared(shop: Workshop) -> None:
+    keep = BuildSettings(build_command='ls "$HOME" > seen; touch "$HOME/kept"')
+    await shop.builder.build(shop.request({"Procfile": "web: x"}, settings=keep))
+    kept = await shop.builder.build(shop.request({"Procfile": "web: x"}, settings=keep, nonce="2"))
+    cleared = await shop.builder.build(shop.request({"Procfile": "web: x"}, settings=keep, nonce="3", clear_cache=True))
+    assert [(artifact.path / "seen").read_text() for artifact in (kept, cleared)] == ["kept\n", ""]
