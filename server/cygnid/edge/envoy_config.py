@@ -8,7 +8,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from cygnid.edge.base import App, Paused, Route, Static
@@ -24,7 +24,10 @@ RETRY_AFTER_SECONDS = 30
 _TYPE = "type.googleapis.com/"
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*\Z")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}\Z")
-_FILE = re.compile(r"[A-Za-z0-9_.@+~-]+(/[A-Za-z0-9_.@+~-]+)*\Z")
+_PART = r"\.?[A-Za-z0-9_@+~:-][A-Za-z0-9_.@+~:-]*"
+PATH_INSIDE = f"{_PART}(/{_PART})*"
+"""A relative path that stays inside: no part is `.` or `..`. Also a pattern of Go's."""
+_INSIDE = re.compile(rf"{PATH_INSIDE}\Z")
 # Envoy's own limits (1,024 each) hold per cluster and would cut a busy app off.
 _CIRCUIT_BREAKERS: Json = {
     "thresholds": [
@@ -98,10 +101,9 @@ def _check_target(route: Route, releases: Path) -> None:
                 if not _is_address(endpoint.host) or not 0 < endpoint.port < 65536:
                     raise InvalidRoutes(f"route {route.name}: {endpoint.host}:{endpoint.port} is no address and port")
         case Static(release=release, fallback=fallback):
-            inside = _FILE.match(_inside(release, releases))
-            if not inside or ".." in release.parts:
+            if not _INSIDE.match(_inside(release, releases)):
                 raise InvalidRoutes(f"route {route.name}: {release} is no release below {releases}")
-            if fallback is not None and (not _FILE.match(fallback) or ".." in PurePosixPath(fallback).parts):
+            if fallback is not None and not _INSIDE.match(fallback):
                 raise InvalidRoutes(f"route {route.name}: the fallback {fallback!r} is no file inside the release")
         case Paused():
             pass

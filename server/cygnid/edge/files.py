@@ -7,7 +7,7 @@ cannot send, and only the edge's group may connect to the socket.
 from pathlib import Path
 from typing import Any
 
-from cygnid.edge.envoy_config import FALLBACK_HEADER, RELEASE_HEADER
+from cygnid.edge.envoy_config import FALLBACK_HEADER, PATH_INSIDE, RELEASE_HEADER
 
 Json = dict[str, Any]
 
@@ -110,9 +110,8 @@ def files_config(*, socket: Path, releases: Path) -> Json:
 
 
 def _a_release() -> Json:
-    # Without it the root would be the folder of all releases; `..` cannot pass, since no part begins with a dot.
-    part = "[A-Za-z0-9_@+~-][A-Za-z0-9_.@+~-]*"
-    return {"header_regexp": {RELEASE_HEADER: {"pattern": f"^{part}(/{part})*$"}}}
+    # Without one the root would be the folder of all releases.
+    return {"header_regexp": {RELEASE_HEADER: {"pattern": f"^{PATH_INSIDE}$"}}}
 
 
 def _hidden() -> Json:

@@ -319,18 +319,16 @@ async def test_a_thousand_hosts() -> None:
 
 
 def test_a_folder_too_long_for_sockets_is_refused(tmp_path: Path) -> None:
-
+    setup = EdgeSetup(
+        folder=tmp_path / ("x" * 90),
+        envoy=tmp_path,
+        file_server=tmp_path,
+        releases=tmp_path,
+        access_log=tmp_path,
+        apps_host="127.0.0.1",
+        apps_port=1,
+        uid=None,
+        files_uid=None,
+    )
     with pytest.raises(ValueError, match="too long"):
-        EnvoyEdge(
-            EdgeSetup(
-                folder=tmp_path / ("x" * 90),
-                envoy=tmp_path,
-                file_server=tmp_path,
-                releases=tmp_path,
-                access_log=tmp_path,
-                apps_host="127.0.0.1",
-                apps_port=1,
-                uid=None,
-                files_uid=None,
-            )  # fmt: skip
-        )
+        EnvoyEdge(setup)
