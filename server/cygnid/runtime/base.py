@@ -37,7 +37,7 @@ class CommandSpec:
     root: str
     """Folder inside the release to run in; "" for its top."""
     command: str
-    """Run by the release's shell: `sh -c "exec <command>"`."""
+    """Run by the shell, `sh -c <command>`: no `exec` is put before it, which would cut `a && b` off after `a`."""
     env: Mapping[str, str]
     files: Mapping[str, str] = field(default_factory=dict[str, str])
     """KEY → content: written to the tmpfs file /run/cygni/env/<KEY>, whose path is put into env[KEY]."""
@@ -128,12 +128,14 @@ class Runtime(Protocol):
         """Every instance that was started and not forgotten, also those started by an earlier process."""
         ...
 
-    async def probe(self, address: Address, *, host: str, path: str, protocol: str, timeout_seconds: float) -> ProbeResult:
+    async def probe(
+        self, address: Address, *, host: str, path: str, protocol: str, timeout_seconds: float
+    ) -> ProbeResult:
         """One GET to the instance itself with the app's Host; no redirect followed."""
         ...
 
     async def connections(self, address: Address) -> int:
-        """Established TCP connections to the instance's port: 0 means drained (edge.md, recommendation 5)."""
+        """Established TCP connections to the instance's port: 0 means drained."""
         ...
 
     async def run(self, spec: CommandSpec, *, timeout_seconds: float) -> CommandResult:

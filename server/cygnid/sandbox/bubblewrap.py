@@ -63,8 +63,8 @@ def identity_files(*, uid: int, resolvers: Sequence[str]) -> dict[str, bytes]:
 
 
 def options(spec: SandboxSpec, host: Host, identity: Iterable[str]) -> list[str]:
-    """bubblewrap's options. Files are read from FIRST_FILE_FD on: those of `identity` first, then of `spec.files`, in
-    order.
+    """The options of bubblewrap. Files are read from FIRST_FILE_FD on: those of `identity` first, then of
+    `spec.files`, in order.
 
     Options go to bubblewrap through `--args FD`, a memfd, and not on its command line: `--setenv` would show there.
     The environment is set by bubblewrap and not inherited by it: bubblewrap itself still runs outside of the sandbox,
@@ -95,22 +95,18 @@ def options(spec: SandboxSpec, host: Host, identity: Iterable[str]) -> list[str]
         words += ["--perms", "0400", "--file", str(fd), target]
         fd += 1
     if spec.overlay is not None:
-        words += _overlay(spec, host)
+        lower, target = spec.overlay
+        upper, work = overlay_folders(spec.folder)
+        if host.overlay:
+            words += ["--overlay-src", str(lower), "--overlay", str(upper), str(work), target]
+        else:
+            words += ["--ro-bind", str(lower), target]
     for mount in spec.mounts:
         words += ["--bind" if mount.writable else "--ro-bind", str(mount.source), mount.target]
     words += ["--remount-ro", "/", "--chdir", spec.cwd, "--clearenv"]
     for key, value in spec.env.items():
         words += ["--setenv", key, value]
     return words
-
-
-def _overlay(spec: SandboxSpec, host: Host) -> list[str]:
-    assert spec.overlay is not None
-    lower, target = spec.overlay
-    if not host.overlay:
-        return ["--ro-bind", str(lower), target]
-    upper, work = overlay_folders(spec.folder)
-    return ["--overlay-src", str(lower), "--overlay", str(upper), str(work), target]
 
 
 def overlay_folders(folder: Path) -> tuple[Path, Path]:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import signal
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from typing import Protocol
 from cygnid.sandbox import ability as texts
 from cygnid.sandbox.ability import SandboxAbility
 from cygnid.sandbox.bubblewrap import Host, identity_files, options, overlay_folders
-from cygnid.sandbox.cgroups import Cgroups, Usage
+from cygnid.sandbox.cgroups import Cgroups
 from cygnid.sandbox.identity import Identity
 from cygnid.sandbox.launched import Finished, Launched
 from cygnid.sandbox.output import CappedOutput, open_output
@@ -93,7 +92,8 @@ class Sandbox:
         return self._ability
 
     def ability(self) -> SandboxAbility:
-        assert self._ability is not None, "prepare() first"
+        if self._ability is None:
+            raise RuntimeError("prepare() comes first")
         return self._ability
 
     async def launch(self, spec: SandboxSpec) -> Launched:
@@ -108,23 +108,23 @@ class Sandbox:
         if spec.limits.output_bytes is not None:
             capped = CappedOutput(spec.limits.output_bytes, spec.stdout, spec.stderr)
         fds = (open_output(spec.stdout), open_output(spec.stderr)) if capped is None else capped.take()
-        launched: Launched | None = None
         timed_out = False
         try:
             launched = await self._launch(spec, fds)
             try:
                 async with asyncio.timeout(spec.limits.seconds):
-                    await launched.wait()
+                    ended = await launched.wait()
             except TimeoutError:
                 timed_out = True
-                await launched.kill()
+                ended = await launched.kill()
+            finally:
+                if not launched.ended:
+                    await asyncio.shield(launched.kill())
         finally:
-            if launched is not None and not launched.ended:
-                await asyncio.shield(launched.kill())
             if capped is not None:
                 await capped.finish()
         return Finished(
-            ended=await launched.wait(),
+            ended=ended,
             timed_out=timed_out,
             disk_exceeded=launched.disk_exceeded,
             output_dropped=0 if capped is None else capped.dropped,
@@ -148,9 +148,6 @@ class Sandbox:
             group = self._cgroups.group(name)
             if group.exists:
                 await asyncio.to_thread(group.end)
-
-    def usage(self, launched: Launched) -> Usage:
-        return launched.usage()
 
     async def close(self) -> None:
         """Let go; what runs goes on."""

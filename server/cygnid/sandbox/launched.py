@@ -94,7 +94,9 @@ class Launched:
 
     async def _watch(self, fds: tuple[int, int] | None, on_end: Callable[[], object]) -> None:
         opened = [self.record.watcher.open(), self.record.init.open()] if fds is None else list(fds)
-        sweep = asyncio.create_task(self._sweep()) if self.record.disk_mb is not None and opened[0] else None
+        sweep = None
+        if self.record.disk_mb is not None:
+            sweep = asyncio.create_task(self._sweep(self.record.disk_mb))
         try:
             if opened[0] is not None:
                 await readable(opened[0])
@@ -132,14 +134,13 @@ class Launched:
         remove_tree(self.folder / "overlay")
         return ended
 
-    async def _sweep(self) -> None:
-        assert self.record.disk_mb is not None
+    async def _sweep(self, disk_mb: int) -> None:
         pause = _SWEEP_SECONDS
         while True:
             await asyncio.sleep(pause)
             began = time.monotonic()
             used = await asyncio.to_thread(used_bytes, self.record.written)
-            if used > self.record.disk_mb * 1024 * 1024:
+            if used > disk_mb * 1024 * 1024:
                 self.disk_exceeded = True
                 await asyncio.to_thread(self._kill)
                 return

@@ -49,8 +49,15 @@ class Record:
             data = json.loads((folder / RECORD).read_bytes())
         except FileNotFoundError:
             return None
-        watcher, init = Identity(**data.pop("watcher")), Identity(**data.pop("init"))
-        return cls(**{**data, "watcher": watcher, "init": init, "written": tuple(data["written"])})
+        return cls(
+            name=data["name"],
+            started_at=data["started_at"],
+            watcher=Identity(**data["watcher"]),
+            init=Identity(**data["init"]),
+            host=data["host"],
+            disk_mb=data["disk_mb"],
+            written=tuple(data["written"]),
+        )
 
 
 def decode(status: int) -> tuple[int | None, str | None]:
@@ -68,7 +75,12 @@ def read_ended(folder: Path) -> Ended | None:
         data = json.loads((folder / ENDED).read_bytes())
     except FileNotFoundError:
         return None
-    return Ended(**{**data, "at": datetime.fromisoformat(data["at"])})
+    return Ended(
+        at=datetime.fromisoformat(data["at"]),
+        code=data["code"],
+        signal=data["signal"],
+        out_of_memory=data["out_of_memory"],
+    )
 
 
 def write_ended(folder: Path, group: Group | None, *, rebooted: bool) -> Ended:

@@ -50,7 +50,7 @@ class SandboxSpec:
     files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     """Target path → content, 0400, on the sandbox's own tmpfs; never on disk."""
     network: Literal["own", "host"] = "own"
-    """own: a network namespace on the installation's bridge, where the machine can; host: for builds, filtered by uid."""
+    """own: a network namespace on the installation's bridge, where it can; host: for builds, filtered by uid."""
     stdout: Path
     stderr: Path
     """Append-only files; may be the same path."""

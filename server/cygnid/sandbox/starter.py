@@ -104,24 +104,19 @@ class Starter:
 
     def close(self) -> None:
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-            if self._server is not None:
-                self._server.wait()
-            self._connection = self._server = None
+            self._end_server()
 
     def _ask(self, fds: Sequence[int]) -> tuple[int, int]:
         with self._lock:
             message, back = b"", list[int]()
-            for fresh in (False, True):
-                if fresh or self._connection is None:
-                    self._serve()
-                assert self._connection is not None
+            for _ in range(2):  # it may have been killed since
+                connection = self._connection or self._serve()
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    socket.send_fds(self._connection, [b"\0"], fds)
-                    message, back, _, _ = socket.recv_fds(self._connection, 4096, 1)
+                    socket.send_fds(connection, [b"\0"], fds)
+                    message, back, _, _ = socket.recv_fds(connection, 4096, 1)
                 if message:
                     break
+                self._end_server()
         if not message:
             raise LaunchFailed("the process that makes sandboxes ends at once")
         reply: launcher.Reply = json.loads(message)
@@ -129,17 +124,25 @@ class Starter:
             raise LaunchFailed(f"no new process: {reply['error']}")
         return reply["pid"], back[0]
 
-    def _serve(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        if self._server is not None:
-            self._server.kill()
-            self._server.wait()
+    def _serve(self) -> socket.socket:
         self._connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._server = subprocess.Popen(
-                [sys.executable, "-I", "-S", launcher.__file__], stdin=theirs, env={}, cwd="/", start_new_session=True
+                [sys.executable, "-I", "-S", launcher.__file__],
+                stdin=theirs.fileno(),
+                env={},
+                cwd="/",
+                start_new_session=True,
             )
+        return self._connection
+
+    def _end_server(self) -> None:
+        """It ends by itself when the connection is closed."""
+        if self._connection is not None:
+            self._connection.close()
+        if self._server is not None:
+            self._server.wait()
+        self._connection = self._server = None
 
 
 class Started:
@@ -187,7 +190,7 @@ def _read_info(fd: int) -> int:
 
 
 def _await_ready(ready: socket.socket) -> None:
-    """bubblewrap reads one byte when the file system stands, and closes. Dead before, it leaves the byte unread, and
+    """Bubblewrap reads one byte when the file system stands, and closes. Dead before, it leaves the byte unread, and
     a socket closed over unread data resets its peer (unix(7))."""
     ready.settimeout(PATIENCE_SECONDS)
     try:
