@@ -197,14 +197,11 @@ async def test_a_new_binary_takes_over_and_no_request_fails() -> None:
         assert not (stage.setup.folder / "envoy-1.json").exists()
 
 
-async def test_a_binary_that_does_not_start_leaves_the_old_one_serving(tmp_path: Path) -> None:
-    broken = tmp_path / "envoy"
-    broken.write_text("#!/bin/sh\necho 'no such thing as an edge' >&2\nexit 1\n")
-    broken.chmod(0o755)
-    for folder in tmp_path.parents[:2]:
-        folder.chmod(0o755)
-    tmp_path.chmod(0o755)
+async def test_a_binary_that_does_not_start_leaves_the_old_one_serving() -> None:
     async with staged() as stage, Instance("a").running() as a:
+        broken = stage.setup.folder.parent / "envoy"
+        broken.write_text("#!/bin/sh\necho 'no such thing as an edge' >&2\nexit 1\n")
+        broken.chmod(0o755)
         await stage.edge.apply([app("env_a", a.port)], version=1, term=1)
         before = await stage.edge.status()
         with pytest.raises(EdgeUnavailable, match="no such thing as an edge"):

@@ -1,0 +1,241 @@
+"""What a thousand hosts cost: Cygni's edge with 1,000 apps against a plain Envoy with one static route.
+
+Both proxy the same app on this machine, in interleaved rounds, over kept-alive connections. Prints the median ratio of
+requests per second (edge ÷ plain) with the range of the rounds but for the eighth at either end, and the same for the processor time that
+each Envoy spent on a request, which the load client's own share of the machine does not blur.
+
+    python benchmarks/edge_hosts.py [--hosts 1000] [--rounds 9] [--seconds 2]
+"""
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import uvloop
+
+from cygnid.edge.base import App, Endpoint, Route
+from cygnid.edge.binaries import caddy_binary, envoy_binary
+from cygnid.edge.envoy import EnvoyEdge
+from cygnid.edge.programs import EdgeSetup
+
+CONNECTIONS = 32
+ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+_TYPE = "type.googleapis.com/envoy"
+
+
+class Server(asyncio.Protocol):
+    """The app: an answer for each request, which come one after another on a connection."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(ANSWER * data.count(b"\r\n\r\n"))
+
+
+class Client(asyncio.Protocol):
+    """One connection that asks again as soon as it is answered."""
+
+    def __init__(self, request: bytes) -> None:
+        self.request, self.answered, self.failed = request, 0, 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        transport.write(self.request)
+
+    def data_received(self, data: bytes) -> None:
+        done = data.count(b"HTTP/1.1 ")
+        self.answered += done
+        self.failed += done - data.count(b"HTTP/1.1 200")
+        self.transport.write(self.request)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def serve_app(port: int) -> None:
+    async def forever() -> None:
+        server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", port)
+        await server.serve_forever()
+
+    uvloop.run(forever())
+
+
+def load(port: int, host: str, seconds: float) -> tuple[int, int]:
+    """(requests answered, of these not with 200)."""
+
+    async def run() -> tuple[int, int]:
+        request = f"GET / HTTP/1.1\r\nhost: {host}\r\n\r\n".encode()
+        loop = asyncio.get_running_loop()
+        made = [await loop.create_connection(lambda: Client(request), "127.0.0.1", port) for _ in range(CONNECTIONS)]
+        await asyncio.sleep(seconds)
+        for transport, _ in made:
+            transport.abort()
+        return sum(client.answered for _, client in made), sum(client.failed for _, client in made)
+
+    return uvloop.run(run())
+
+
+def processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def plain_config(port: int, app_port: int) -> dict[str, object]:
+    def address(number: int) -> dict[str, object]:
+        return {"socket_address": {"address": "127.0.0.1", "port_value": number}}
+
+    manager = {
+        "@type": f"{_TYPE}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "plain",
+        "route_config": {
+            "virtual_hosts": [
+                {"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "app"}}]}
+            ]
+        },
+        "http_filters": [
+            {
+                "name": "envoy.filters.http.router",
+                "typed_config": {"@type": f"{_TYPE}.extensions.filters.http.router.v3.Router"},
+            }
+        ],
+    }
+    cluster = {
+        "name": "app",
+        "type": "STATIC",
+        "load_assignment": {
+            "cluster_name": "app",
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(app_port)}}]}],
+        },
+    }
+    filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
+    return {
+        "static_resources": {
+            "listeners": [{"name": "plain", "address": address(port), "filter_chains": [{"filters": filters}]}],
+            "clusters": [cluster],
+        }
+    }
+
+
+def until_listening(port: int) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def interval(values: list[float]) -> str:
+    """Median and the range without the eighth at either end."""
+    ordered = sorted(values)
+    cut = len(ordered) // 8
+    return f"{statistics.median(ordered):.3f} ({ordered[cut]:.3f} to {ordered[-1 - cut]:.3f}, n = {len(ordered)})"
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--hosts", type=int, default=1000)
+    options.add_argument("--rounds", type=int, default=9)
+    options.add_argument("--seconds", type=float, default=2)
+    chosen = options.parse_args()
+    base = Path(tempfile.mkdtemp(prefix="edge-hosts-"))
+    base.chmod(0o711)
+    (base / "releases").mkdir()
+    app_port, plain_port, edge_port = free_port(), free_port(), free_port()
+    app = multiprocessing.get_context("spawn").Process(target=serve_app, args=(app_port,), daemon=True)
+    root = os.getuid() == 0
+    edge = EnvoyEdge(
+        EdgeSetup(
+            folder=base / "edge",
+            envoy=envoy_binary(),
+            file_server=caddy_binary(),
+            releases=base / "releases",
+            access_log=base / "access.log",
+            apps_host="127.0.0.1",
+            apps_port=edge_port,
+            uid=61351 if root else None,
+            files_uid=61352 if root else None,
+            concurrency=1,
+        )
+    )
+    (base / "plain.json").write_text(json.dumps(plain_config(plain_port, app_port)))
+    command = (envoy_binary(), "-c", base / "plain.json", "--concurrency", "1", "--disable-hot-restart", "-l", "error")
+    plain = subprocess.Popen(command)
+    try:
+        app.start()
+        pid = asyncio.run(routed(edge, chosen.hosts, app_port))
+        until_listening(app_port)
+        until_listening(plain_port)
+        subjects = {
+            "plain": (plain_port, "plain.localhost", plain.pid),
+            "edge": (edge_port, f"h{chosen.hosts - 1}.localhost", pid),
+        }
+        for port, host, _ in subjects.values():
+            load(port, host, 0.5)
+        rates: dict[str, list[float]] = {"plain": [], "edge": []}
+        costs: dict[str, list[float]] = {"plain": [], "edge": []}
+        for number in range(chosen.rounds):
+            for name in sorted(subjects, reverse=bool(number % 2)):
+                port, host, envoy = subjects[name]
+                before = processor_seconds(envoy)
+                answered, failed = load(port, host, chosen.seconds)
+                if failed or not answered:
+                    raise SystemExit(f"{name}: {failed} of {answered} requests failed")
+                rates[name].append(answered / chosen.seconds)
+                costs[name].append((processor_seconds(envoy) - before) / answered)
+        print(f"requests/s, edge with {chosen.hosts} hosts ÷ plain Envoy with one route: {ratios(rates)}")
+        print(f"processor time per request, the same: {ratios(costs)}")
+        print(
+            f"medians: edge {statistics.median(rates['edge']):.0f}/s, plain {statistics.median(rates['plain']):.0f}/s"
+        )
+    finally:
+        asyncio.run(edge.stop())
+        plain.terminate()
+        plain.wait()
+        app.terminate()
+        app.join()
+        shutil.rmtree(base)
+
+
+async def routed(edge: EnvoyEdge, hosts: int, app_port: int) -> int:
+    """Start the edge with that many apps; Envoy's pid."""
+    target = App(endpoints=(Endpoint(host="127.0.0.1", port=app_port),))
+    routes = [Route(name=f"env_{n}", hosts=(f"h{n}.localhost",), target=target) for n in range(hosts)]
+    await edge.supervise(term=1)
+    began = time.perf_counter()
+    await edge.apply(routes, version=1, term=1)
+    print(f"{hosts} hosts applied in {(time.perf_counter() - began) * 1000:.0f} ms")
+    times: list[float] = []
+    for version in range(2, 11):
+        keep_alive = App(endpoints=target.endpoints, keep_alive_seconds=version)
+        routes[0] = Route(name="env_0", hosts=("h0.localhost",), target=keep_alive)
+        began = time.perf_counter()
+        await edge.apply(routes, version=version, term=1)
+        times.append((time.perf_counter() - began) * 1000)
+    print(f"one app of {hosts} changed in ms: {interval(times)}")
+    return (await edge.status()).pids[0]
+
+
+def ratios(values: dict[str, list[float]]) -> str:
+    return interval([edge / plain for edge, plain in zip(values["edge"], values["plain"], strict=True)])
+
+
+if __name__ == "__main__":
+    main()
