@@ -1,8 +1,8 @@
 """What a thousand hosts cost: Cygni's edge with 1,000 apps against a plain Envoy with one static route.
 
 Both proxy the same app on this machine, in interleaved rounds, over kept-alive connections. Prints the median ratio of
-requests per second (edge ÷ plain) with the range of the rounds but for the eighth at either end, and the same for the processor time that
-each Envoy spent on a request, which the load client's own share of the machine does not blur.
+requests per second (edge ÷ plain) with the range of the rounds but for the eighth at either end, and the same for the
+processor time that each Envoy spent on a request, which the load client's own share of the machine does not blur.
 
     python benchmarks/edge_hosts.py [--hosts 1000] [--rounds 9] [--seconds 2]
 """
