@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cygni import NotFoundError, segment
+from cygni_cli.command import command, in_project
+from cygni_cli.context import Context, Place
+from cygni_cli.errors import CliError
+from cygni_cli.output import Result, megabytes, seconds
+from cygni_cli.story import follow
+
+STRATEGIES = ("rolling", "blueGreen", "canary", "recreate")
+
+
+@command(
+    examples=[
+        "cygni deploy                                this directory, to production",
+        "cygni deploy ./shop --project shop          another one; the project is made if its name is free",
+        "cygni deploy -e staging --message 'New prices'",
+        "cygni deploy --detach --json                start it and print the deployment",
+    ]
+)
+@click.argument("folder", metavar="[DIR]", default=".", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@in_project
+@click.option("--message", "-m", help="What is new; shown in lists.")
+@click.option("--strategy", type=click.Choice(STRATEGIES), help="How instances are exchanged. Default: rolling.")
+@click.option("--clear-cache", is_flag=True, help="Build as if for the first time.")
+@click.option("--detach", "-d", is_flag=True, help="Do not wait for the end.")
+@click.option("--yes", "-y", is_flag=True, help="Make the project without asking.")
+def deploy(
+    ctx: Context,
+    *,
+    folder: Path,
+    project: str | None,
+    environment: str | None,
+    message: str | None,
+    strategy: str | None,
+    clear_cache: bool,
+    detach: bool,
+    yes: bool,
+) -> Result:
+    """Upload a directory, build it and make it live.
+
+    What .gitignore and .cygniignore leave out is not uploaded. Ctrl-C lets go of the deployment; it goes on.
+    """
+    place = ctx.place(project, environment, folder=folder, suggestion=folder.absolute().name)
+    found = _find_or_create_project(ctx, place, yes=yes)
+    body: dict[str, Any] = {"projectId": found["id"], "environment": place.environment}
+    body["uploadId"] = _upload(ctx, folder)["id"]
+    body |= {"message": message} if message else {}
+    body |= {"strategy": strategy} if strategy else {}
+    body |= {"clearCache": True} if clear_cache else {}
+    return _go_on(ctx, ctx.client.request("POST", "/v1/deployments", json=body).data, detach=detach)
+
+
+@command(
+    examples=[
+        "cygni rollback                  to what was live before",
+        "cygni rollback dep_01kav9ft…    to this one",
+        "cygni rollback --keep-env       with the variables of now",
+    ]
+)
+@click.argument("deployment", required=False)
+@in_project
+@click.option("--keep-env", is_flag=True, help="Keep the variables of now instead of those it ran with.")
+@click.option("--detach", "-d", is_flag=True, help="Do not wait for the end.")
+def rollback(
+    ctx: Context,
+    *,
+    deployment: str | None,
+    project: str | None,
+    environment: str | None,
+    keep_env: bool,
+    detach: bool,
+) -> Result:
+    """Make an earlier deployment live again; nothing is built.
+
+    Without an id: the one that was live before. Its variables come back with it, except those deleted since.
+    """
+    body: dict[str, Any] = {"restoreEnv": not keep_env}
+    if deployment:
+        path = f"/v1/deployments/{segment(deployment)}/rollback"
+    else:
+        place = ctx.place(project, environment)
+        path = f"/v1/projects/{segment(place.project)}/rollback"
+        body["environment"] = place.environment
+    answer = ctx.client.request("POST", path, json=body)
+    for warning in answer.warnings:
+        ctx.talk.say(f"Note: {warning.message}")
+    return _go_on(ctx, answer.data, detach=detach)
+
+
+@command(examples=["cygni restart", "cygni restart --project shop -e staging"])
+@in_project
+@click.option("--detach", "-d", is_flag=True, help="Do not wait for the end.")
+def restart(ctx: Context, *, project: str | None, environment: str | None, detach: bool) -> Result:
+    """Start what is live anew, with the variables and settings of now; nothing is built."""
+    place = ctx.place(project, environment)
+    path = f"/v1/projects/{segment(place.project)}/restart"
+    answer = ctx.client.request("POST", path, json={"environment": place.environment})
+    return _go_on(ctx, answer.data, detach=detach)
+
+
+def _find_or_create_project(ctx: Context, place: Place, *, yes: bool) -> dict[str, Any]:
+    try:
+        return ctx.client.request("GET", f"/v1/projects/{segment(place.project)}").data
+    except NotFoundError:
+        # Whoever named the project in a script meant it: only a person may have mistyped.
+        if ctx.interactive and not yes and not ctx.confirm(f"Make the project {place.project}?", flag="--yes"):
+            raise
+    body = {"name": place.project}
+    if place.team:
+        body["teamId"] = team_id(ctx, place.team)
+    made = ctx.client.request("POST", "/v1/projects", json=body).data
+    ctx.talk.say(f"Made the project {made['name']}.")
+    return made
+
+
+def team_id(ctx: Context, slug: str) -> str:
+    """The id of one of the caller's teams. Raises CliError, which lists them, for any other."""
+    teams = ctx.client.request("GET", "/v1/me").data["teams"]
+    for team in teams:
+        if slug in (team["slug"], team["id"]):
+            return team["id"]
+    slugs = ", ".join(team["slug"] for team in teams) or "none"
+    fix = "Correct `team` in cygni.toml, or CYGNI_TEAM."
+    raise CliError(f"There is no team {slug}.", why=f"Your teams: {slugs}.", fix=fix, code="not_found")
+
+
+def _upload(ctx: Context, folder: Path) -> dict[str, Any]:
+    began = time.monotonic()
+    ctx.talk.passing("  Packing …")
+
+    def progress(sent: int, total: int) -> None:
+        ctx.talk.passing(f"  Upload   {megabytes(sent)} of {megabytes(total)}")
+
+    upload = ctx.client.upload_directory(folder, on_progress=progress).data
+    took = seconds((time.monotonic() - began) * 1000)
+    ctx.talk.step("✓", "Upload", megabytes(upload["sizeBytes"]), took)
+    return upload
+
+
+def _go_on(ctx: Context, deployment: dict[str, Any], *, detach: bool) -> Result:
+    identity = deployment["id"]
+    if detach:
+        return Result(deployment, [identity], after=[f"Watch it: cygni deployments watch {identity}"])
+    return follow(ctx, deployment)

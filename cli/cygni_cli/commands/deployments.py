@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import click
+
+from cygni import segment
+from cygni_cli.command import NounGroup, command, in_project
+from cygni_cli.context import Context
+from cygni_cli.output import Result, Table, ago, seconds
+from cygni_cli.story import ENDS, follow
+
+deployments = NounGroup(
+    name="deployments",
+    help="List, show, watch and cancel deployments.",
+    places={
+        "list": ("deployments:list_deployments", "The latest ones of an environment."),
+        "show": ("deployments:show", "One, step by step."),
+        "watch": ("deployments:watch", "Follow one to its end."),
+        "cancel": ("deployments:cancel", "Stop one that is not live yet."),
+    },
+)
+
+
+@command(examples=["cygni deployments", "cygni deployments list --project shop -e staging -n 50"])
+@in_project
+@click.option("--limit", "-n", default=20, type=click.IntRange(1, 100), help="How many. Default: 20.")
+def list_deployments(ctx: Context, *, project: str | None, environment: str | None, limit: int) -> Result:
+    """List the latest deployments of an environment, newest first."""
+    place = ctx.place(project, environment)
+    query = {"projectId": place.project, "environment": place.environment, "limit": limit, "sort": "-createdAt"}
+    items = ctx.client.paginate("/v1/deployments", query).items
+    rows = [
+        (
+            f"{one['id']}{' *' if one['isCurrent'] else ''}",
+            one["status"],
+            one["type"],
+            ago(one["createdAt"]),
+            seconds(one["durationMs"]),
+            (one["commit"] or {}).get("sha", "")[:8] or "-",
+            one["message"] or (one["commit"] or {}).get("message", "").partition("\n")[0],
+        )
+        for one in items
+    ]
+    columns = ("DEPLOYMENT", "STATUS", "TYPE", "MADE", "TOOK", "COMMIT", "MESSAGE")
+    return Result(items, Table(columns, rows, "Nothing was deployed here yet: cygni deploy"))
+
+
+@command(examples=["cygni deployments show dep_01kav9ft00ebjbrx435zc1xe36"])
+@click.argument("deployment")
+def show(ctx: Context, *, deployment: str) -> Result:
+    """Show one deployment, step by step."""
+    one = ctx.client.request("GET", f"/v1/deployments/{segment(deployment)}").data
+    ctx.talk.dim(f"{one['id']} · {one['environment']} · {one['status']}")
+    rows = [(step["name"], step["status"], seconds(step["durationMs"]), step["message"]) for step in one["steps"]]
+    after: list[str] = []
+    if one["failure"]:
+        after = [*one["failure"]["logExcerpt"], f"{one['failure']['code']}: {one['failure']['message']}"]
+        after.append(one["failure"]["hint"])
+    elif one["status"] not in ENDS:
+        after = [f"Watch it: cygni deployments watch {one['id']}"]
+    return Result(one, Table(("STEP", "STATUS", "TOOK", "MESSAGE"), rows, "It has no steps yet."), after)
+
+
+@command(examples=["cygni deployments watch dep_01kav9ft00ebjbrx435zc1xe36"])
+@click.argument("deployment")
+def watch(ctx: Context, *, deployment: str) -> Result:
+    """Follow a deployment to its end, as `cygni deploy` does."""
+    return follow(ctx, ctx.client.request("GET", f"/v1/deployments/{segment(deployment)}").data)
+
+
+@command(examples=["cygni deployments cancel dep_01kav9ft00ebjbrx435zc1xe36"])
+@click.argument("deployment")
+def cancel(ctx: Context, *, deployment: str) -> Result:
+    """Stop a deployment that is not live yet. What is live stays live."""
+    one = ctx.client.request("POST", f"/v1/deployments/{segment(deployment)}/cancel").data
+    return Result(one, [f"{one['id']} {one['status']}"], [f"See it end: cygni deployments watch {one['id']}"])

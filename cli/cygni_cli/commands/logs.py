@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from cygni_cli.command import command, in_project
+from cygni_cli.context import Context
+from cygni_cli.errors import CliError
+from cygni_cli.output import Feed, Result
+from cygni_cli.story import PASSING_REASONS
+
+LEVELS = ("debug", "info", "warn", "error")
+SOURCES = ("build", "app", "request", "system")
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class Since(click.ParamType[str]):
+    """A time of the API, or how long ago: 10m, 2h, 1d."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if match := re.fullmatch(r"(\d+)([smhd])", value):
+            then = datetime.now(UTC) - timedelta(seconds=int(match[1]) * UNITS[match[2]])
+            return then.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        try:
+            datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a time (2026-11-24T08:00:00Z) nor a span (10m, 2h, 1d).", param, ctx)
+        return value
+
+
+@command(
+    examples=[
+        "cygni logs                              the last 100 lines",
+        "cygni logs -f                           and what comes",
+        "cygni logs --source app --level error --since 1h",
+        "cygni logs --deployment dep_01kav9ft…   of one deployment",
+    ]
+)
+@in_project
+@click.option("--follow", "-f", is_flag=True, help="Show lines as they come, until Ctrl-C.")
+@click.option("--lines", "-n", "limit", default=100, type=click.IntRange(1, 1000), help="How many. Default: 100.")
+@click.option("--since", type=Since(), help="A time, or 10m, 2h, 1d.")
+@click.option("--source", type=click.Choice(SOURCES))
+@click.option("--level", type=click.Choice(LEVELS))
+@click.option("--process", help="web, worker, …")
+@click.option("--deployment", help="Lines of this deployment only.")
+@click.option("--search", help="Lines with this text only.")
+def logs(
+    ctx: Context,
+    *,
+    project: str | None,
+    environment: str | None,
+    follow: bool,
+    limit: int,
+    since: str | None,
+    source: str | None,
+    level: str | None,
+    process: str | None,
+    deployment: str | None,
+    search: str | None,
+) -> Result | Feed:
+    """Show the last log lines, oldest first, or follow them."""
+    place = ctx.place(project, environment)
+    query = {
+        "projectId": place.project,
+        "environment": place.environment,
+        "since": since,
+        "source": source,
+        "level": level,
+        "process": process,
+        "deploymentId": deployment,
+        "search": search,
+    }
+    if follow:
+        return Feed(_follow(ctx, query), lambda line: line_text(ctx, line))
+    newest_first = ctx.client.paginate("/v1/logs", {**query, "limit": limit, "sort": "-timestamp"}).items
+    items = newest_first[::-1]
+    if not items:
+        ctx.talk.say("No lines yet.")
+    return Result(items, [line_text(ctx, line) for line in items])
+
+
+def _follow(ctx: Context, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    last_id: str | None = None
+    while True:
+        with ctx.client.stream("/v1/logs/stream", query, last_event_id=last_id) as stream:
+            for event in stream:
+                if event.event == "log":
+                    yield event.data
+                elif event.event == "gap":
+                    ctx.talk.say("(lines are missing here: they were not kept)")
+            last_id, end = stream.last_event_id, stream.end
+        if end is None or end.reason not in PASSING_REASONS:
+            break
+    if end is not None and end.reason == "unauthorized":
+        why = "It was revoked, expired, or lost a permission."
+        raise CliError("The token lost its access.", why=why, fix="Run `cygni login`.", code="unauthorized")
+
+
+def line_text(ctx: Context, line: dict[str, Any]) -> str:
+    """One line as people read it: time, who, what."""
+    who = line["process"] or line["step"] or line["source"]
+    if request := line["request"]:
+        text = f"{request['method']} {request['path']} {request['status']} {request['durationMs']} ms"
+    else:
+        text = line["message"]
+    colour = {"error": "red", "warn": "yellow"}.get(line["level"]) if ctx.interactive else None
+    return f"{line['timestamp'][11:23]} {who:<8} {click.style(text, fg=colour) if colour else text}"

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cygni import segment
+from cygni_cli.command import NounGroup, command
+from cygni_cli.context import Context
+from cygni_cli.output import Result, Table, ago
+
+tokens = NounGroup(
+    name="tokens",
+    help="List, create, rotate and revoke API tokens.",
+    places={
+        "list": ("tokens:list_tokens", "All that you may see; never their secrets."),
+        "create": ("tokens:create", "Make one; its secret is printed once."),
+        "rotate": ("tokens:rotate", "Give one a new secret."),
+        "revoke": ("tokens:revoke", "End one."),
+    },
+)
+
+
+@command(examples=["cygni tokens", "cygni tokens list --json"])
+def list_tokens(ctx: Context) -> Result:
+    """List tokens."""
+    items = list(ctx.client.paginate("/v1/tokens", {"limit": 100}))
+    rows = [
+        (
+            one["id"],
+            one["name"],
+            one["kind"],
+            f"{one['prefix']}…{one['last4']}",
+            one["status"],
+            one["scopes"],
+            ago(one["lastUsedAt"]) if one["lastUsedAt"] else "never",
+            one["expiresAt"] or "never",
+        )
+        for one in items
+    ]
+    columns = ("TOKEN", "NAME", "KIND", "SECRET", "STATUS", "SCOPES", "USED", "EXPIRES")
+    return Result(items, Table(columns, rows, "No tokens: cygni tokens create NAME --scope deployments:write"))
+
+
+@command(
+    examples=[
+        "cygni tokens create laptop --scope '*'",
+        "cygni tokens create ci --kind deploy --project shop --scope deployments:write --scope logs:read",
+    ]
+)
+@click.argument("name")
+@click.option("--scope", "scopes", multiple=True, required=True, help="What it may do; repeat it for more.")
+@click.option("--kind", type=click.Choice(("personal", "team", "deploy")))
+@click.option("--project", help="For a deploy token: the only project it reaches.")
+@click.option("--environment", "-e", help="And the only environment.")
+@click.option("--team", help="The id of its team, if you have several.")
+@click.option("--expires-at", help="A time, 2027-01-01T00:00:00Z. Default: never.")
+def create(ctx: Context, *, name: str, scopes: tuple[str, ...], **given: str | None) -> Result:
+    """Make a token. Its secret is printed on stdout, this once."""
+    names = {
+        "kind": "kind",
+        "project": "projectId",
+        "environment": "environment",
+        "team": "teamId",
+        "expires_at": "expiresAt",
+    }
+    body: dict[str, Any] = {"name": name, "scopes": list(scopes)}
+    body |= {names[option]: value for option, value in given.items() if value is not None}
+    token = ctx.client.request("POST", "/v1/tokens", json=body).data
+    return Result(token, [token["secret"]], [f"{token['id']}: keep the secret now, it is not shown again."])
+
+
+@command(examples=["cygni tokens rotate tok_01kav9ft…", "cygni tokens rotate tok_01kav9ft… --overlap 3600"])
+@click.argument("token")
+@click.option("--overlap", default=0, type=click.IntRange(0, 86400), help="Seconds the old secret still works.")
+def rotate(ctx: Context, *, token: str, overlap: int) -> Result:
+    """Give a token a new secret, which is printed on stdout, this once."""
+    path = f"/v1/tokens/{segment(token)}/rotate"
+    rotated = ctx.client.request("POST", path, json={"overlapSeconds": overlap}).data
+    until = rotated["previousSecretExpiresAt"]
+    after = [f"The old secret works until {until}." if until else "The old secret does not work any more."]
+    return Result(rotated, [rotated["secret"]], after)
+
+
+@command(examples=["cygni tokens revoke tok_01kav9ft…"])
+@click.argument("token")
+def revoke(ctx: Context, *, token: str) -> Result:
+    """End a token at once and for good."""
+    ctx.client.request("DELETE", f"/v1/tokens/{segment(token)}")
+    return Result({"id": token, "status": "revoked"}, [f"{token} revoked"])
