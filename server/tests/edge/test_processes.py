@@ -8,6 +8,7 @@ import signal
 import stat
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,17 @@ async def test_started_twice_at_once_there_is_one() -> None:
         assert processes_naming(stage.setup.folder) == {*(await stage.edge.status()).pids}
 
 
+@pytest.fixture
+def migrating() -> Iterator[None]:
+    """A takeover sets this for the whole machine: leave it as it was."""
+    setting = Path("/proc/sys/net/ipv4/tcp_migrate_req")
+    before = setting.read_text() if os.access(setting, os.W_OK) else None
+    yield
+    if before:
+        setting.write_text(before)
+
+
+@pytest.mark.usefixtures("migrating")
 async def test_a_new_binary_takes_over_and_no_request_fails() -> None:
     async with staged(drain_seconds=30) as stage, Instance("a").running() as a:
         site = stage.release("site", {"index.html": "hello"})
