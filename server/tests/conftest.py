@@ -1,7 +1,9 @@
 """What every test of the server can ask for."""
 
 import os
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +30,14 @@ def _start(config: pytest.Config) -> None:
     server = TestServer()
     config.stash[_server] = server
     os.environ[_URL] = server.start()
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """An empty folder that every uid can pass through, as a data folder must be; pytest's own are closed."""
+    with tempfile.TemporaryDirectory(prefix="cygni-test-") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -15,7 +15,7 @@ import asyncpg
 from cygnid.core.postgres import EmbeddedPostgres, migrate
 
 TEMPLATE = "template_cygni"
-_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
 _numbers = itertools.count(1)
 
 
@@ -28,9 +28,7 @@ class TestServer:
         self._folder = Path(tempfile.mkdtemp(prefix="cygni-test-pg-"))
         # as root the server runs as another uid, which must be able to enter
         self._folder.chmod(0o711)
-        self._postgres = EmbeddedPostgres(
-            self._folder, uid=_foreign_uid() if os.geteuid() == 0 else None, settings=_FAST
-        )
+        self._postgres = EmbeddedPostgres(self._folder, uid=foreign_uid() if os.geteuid() == 0 else None, settings=FAST)
 
     def start(self) -> str:
         """The URL of the migrated template database."""
@@ -50,7 +48,7 @@ class TestServer:
 
 
 @asynccontextmanager
-async def fresh_database(url: str, *, template: str = TEMPLATE) -> AsyncIterator[str]:
+async def fresh_database(url: str, *, template: str = TEMPLATE) -> AsyncGenerator[str]:
     """The URL of a new database, copied from `template`; dropped at the end, with whatever still uses it."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     async with _admin(url) as connection:
@@ -68,7 +66,7 @@ def with_database(url: str, name: str) -> str:
 
 
 @asynccontextmanager
-async def _admin(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+async def _admin(url: str) -> AsyncGenerator["asyncpg.Connection[asyncpg.Record]"]:
     connection = await asyncpg.connect(with_database(url, "postgres"))
     try:
         yield connection
@@ -76,6 +74,6 @@ async def _admin(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"
         await connection.close()
 
 
-def _foreign_uid() -> int:
-    # one that no account and no installation has; it differs between runs that go on at the same time
+def foreign_uid() -> int:
+    """One that no account and no installation has; it differs between runs that go on at the same time."""
     return 1_900_000_000 + os.getpid()
