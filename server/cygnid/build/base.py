@@ -110,7 +110,7 @@ class Artifact:
     """`sha256:…` of the inputs; contents are not hashed again."""
     kind: Literal["release", "static"]
     path: Path
-    """Read-only; where it was built, never moved."""
+    """Read-only; it stays where it is. The release sees it as /app."""
     size_bytes: int
     reused: bool
     plan: Plan

@@ -15,7 +15,7 @@ class Kept:
 
     size_bytes: int
     dependencies: str | None
-    """The shared installation it needs."""
+    """The shared installation it was built with."""
     fallback: str | None
 
 

@@ -134,6 +134,7 @@ class ProcessBuilder:
         kept = self._layout.kept(request.project_id, digest)
         reused = kept is not None and (
             kept.dependencies is None
+            or plan.kind == "static"
             or self._layout.use_dependencies(request.project_id, kept.dependencies) is not None
         )
         if kept is None or not reused:
@@ -144,7 +145,7 @@ class ProcessBuilder:
             _say(request, "nothing changed: the release that was built of the same source and settings is used again")
         mounts = toolchain_mounts(toolchain) if plan.kind == "release" else ()
         target = dependencies_folder(plan)
-        if kept.dependencies is not None and target is not None:
+        if plan.kind == "release" and kept.dependencies is not None and target is not None:
             installed = self._layout.dependencies(request.project_id, kept.dependencies)
             mounts = (*mounts, (installed / DEPENDENCIES[plan.language], target))
         return Artifact(
@@ -177,7 +178,7 @@ class ProcessBuilder:
             await self._compile(corner, release, dependencies)
         size, fallback = await _in_thread(self._finish, corner, work)
         await remove(work / "built")
-        kept = Kept(size_bytes=size, dependencies=shared if plan.kind == "release" else None, fallback=fallback)
+        kept = Kept(size_bytes=size, dependencies=shared, fallback=fallback)
         self._layout.keep(work, kept)
         if not self._layout.publish(work, final):
             await remove(work)
@@ -202,7 +203,7 @@ class ProcessBuilder:
         if found is not None:
             _say(request, "dependencies: unchanged, nothing to install")
             return found / name
-        assert corner.toolchain is not None  # noqa: S101  a language that installs has one
+        assert corner.toolchain is not None
         final = self._layout.dependencies(request.project_id, digest)
         work = self._layout.work(final, request.id)
         _own_folder(work, request.uid)

@@ -77,7 +77,7 @@ class Workshop:
     async def said(self, line: str) -> None:
         """Wait until a build has printed this line."""
         log = self.folder / "log"
-        while line not in (log.read_text().splitlines() if log.exists() else ()):  # noqa: ASYNC110  as tail -f does
+        while line not in (log.read_text().splitlines() if log.exists() else ()):
             await asyncio.sleep(0.01)
 
     @property

@@ -152,6 +152,12 @@ INSTALLS: dict[str, tuple[dict[str, str], str | None, tuple[str, ...], bool]] = 
         (),
         False,
     ),
+    "prisma": (
+        {"package.json": package(dependencies={"@prisma/client": "6"})},
+        "npm install --no-package-lock --omit=dev",
+        (),
+        False,
+    ),
     "no dependencies": ({"package.json": package(name="a")}, None, (), True),
 }
 

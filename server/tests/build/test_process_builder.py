@@ -3,11 +3,13 @@
 import asyncio
 import os
 import socket
+import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from uv import find_uv_bin
 
 from cygnid.build.base import Artifact, BuildFailed, BuildSettings
 from cygnid.build.process_spec import BuildLimits
@@ -112,6 +114,29 @@ async def test_flask_answers_and_a_redeploy_installs_nothing(shop: Workshop) -> 
     assert second.mounts == first.mounts
     assert "unchanged, nothing to install" in said
     assert "Installed" not in said
+
+
+@PYPI
+@pytest.mark.parametrize("is_package", [False, True])
+async def test_a_project_of_uv_is_installed_as_its_lock_says(shop: Workshop, is_package: bool) -> None:
+    project = '[project]\nname = "shop"\nversion = "1"\nrequires-python = ">=3.9"\ndependencies = ["six<1.17"]\n'
+    if is_package:
+        project += '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+        project += '[tool.setuptools]\npy-modules = ["shop"]\n'
+    files = {
+        "pyproject.toml": project,
+        "shop.py": "import six\nprint(six.__version__)",
+        "Procfile": "web: python shop.py",
+    }
+    request = shop.request(files)
+    command = [find_uv_bin(), "lock", "-q", "--no-cache", "--project", str(request.tree)]
+    await asyncio.to_thread(subprocess.run, command, check=True)
+    artifact = await shop.builder.build(request)
+    assert (artifact.plan.install_key is None) is is_package
+    assert (
+        await run_release(shop, artifact, "cd /tmp; python -c 'import sys; sys.path.append(\"/app\"); import shop'")
+        == "1.16.0\n"
+    )
 
 
 @NODE
@@ -324,3 +349,12 @@ async def test_the_cache_can_be_cleared(shop: Workshop) -> None:
     kept = await shop.builder.build(shop.request({"Procfile": "web: x"}, settings=keep, nonce="2"))
     cleared = await shop.builder.build(shop.request({"Procfile": "web: x"}, settings=keep, nonce="3", clear_cache=True))
     assert [(artifact.path / "seen").read_text() for artifact in (kept, cleared)] == ["kept\n", ""]
+
+
+@ROOT
+@NODE
+async def test_memory_eaten_behind_npm_is_told_as_such(small: Workshop) -> None:
+    files = {"package.json": '{"scripts": {"build": "python3 -c \'a = bytearray(1 << 30)\'", "start": "node a.js"}}'}
+    with pytest.raises(BuildFailed) as caught:
+        await small.builder.build(small.request(files))
+    assert caught.value.code == "build_oom"

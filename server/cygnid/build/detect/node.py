@@ -126,6 +126,8 @@ def _install(
     hook = next((name for name in _INSTALL_SCRIPTS if name in scripts), None)
     if hook:
         return command, (), None, (*notes, f"package.json has a {hook} script: installed at each build.")
+    if "@prisma/client" in dependencies:
+        return command, (), None, (*notes, "Prisma writes its client into node_modules: installed at each build.")
     local = any(
         isinstance(v, str) and v.startswith(("file:", "link:", "workspace:", ".")) for v in dependencies.values()
     )

@@ -59,7 +59,7 @@ def detect(
         raise _nothing(below, root)
     is_static = output is not None and (said_static or found is not None) and not _explicit(commands)
     if not is_static and not commands:
-        assert found is not None  # noqa: S101 - neither static nor found was refused above
+        assert found is not None
         raise BuildFailed(
             "nothing_detected",
             f"{found.language.capitalize()} was recognised by {found.evidence}, but nothing says how to start it.",

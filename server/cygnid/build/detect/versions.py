@@ -34,7 +34,7 @@ def choose(label: str, available: Sequence[str], wish: Wish | None, matches: Cal
     for version in ordered:
         if wish is None or matches(parse(version), wish.text):
             return version
-    assert wish is not None  # noqa: S101 - without a wish the first one is taken
+    assert wish is not None
     raise BuildFailed(
         "toolchain_missing",
         f"{wish.source} asks for {label} {wish.text}; this machine has {', '.join(ordered)}.",
