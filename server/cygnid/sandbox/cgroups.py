@@ -64,9 +64,14 @@ class Group:
     folders: Mapping[str, Path]
 
     @property
-    def entrances(self) -> list[str]:
-        """Files by which a process enters, by writing 0."""
-        return [str(folder / "cgroup.procs") for folder in self.folders.values()]
+    def tasks(self) -> list[str]:
+        """Files of version 1 by which a thread enters, by writing 0."""
+        return [str(folder / "tasks") for controller, folder in self.folders.items() if controller]
+
+    @property
+    def unified(self) -> str | None:
+        """The version 2 group to be born in."""
+        return str(self.folders[""]) if "" in self.folders else None
 
     @property
     def exists(self) -> bool:
@@ -193,7 +198,6 @@ class Cgroups:
         return True
 
     def group(self, name: str) -> Group:
-        # one process group per controller file: cpu and cpuacct may be one mount, entered once
         folders = {controller: parent / name for controller, parent in self.parents.items()}
         return Group(version=self.version, folders=folders)
 

@@ -43,10 +43,6 @@ class Networks(Protocol):
         """The taker closes the descriptor."""
         ...
 
-    async def confine(self, uid: int) -> None:
-        """Filter what a process of this uid reaches over the machine's own network."""
-        ...
-
     async def close(self) -> None: ...
 
 
@@ -184,8 +180,6 @@ class Sandbox:
                 raise LaunchFailed("; ".join(self.ability().notes))
             if self._networks is not None and spec.network == "own":
                 namespace = await self._networks.take()
-            elif self._networks is not None and spec.uid is not None:
-                await self._networks.confine(spec.uid)
             record, fds = await asyncio.to_thread(self._start_blocking, self._host, spec, output, namespace)
         finally:
             for fd in {*output, *([namespace.fd] if namespace else [])}:
@@ -219,9 +213,9 @@ class Sandbox:
                 files=[*identity.values(), *spec.files.values()],
                 output=output,
                 status=spec.folder / STATUS,
-                cgroups=[] if group is None else group.entrances,
+                group=group,
                 namespace=None if namespace is None else namespace.fd,
-                rlimits=spec.limits if group is None else None,
+                limits=spec.limits,
             )
         except (LaunchFailed, OSError) as error:
             if group is not None:

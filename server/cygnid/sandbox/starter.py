@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cygnid.sandbox import launcher
+from cygnid.sandbox.cgroups import Group
 from cygnid.sandbox.spec import Limits
 
 PATIENCE_SECONDS = 10.0
@@ -40,13 +41,13 @@ class Starter:
         files: Sequence[bytes],
         output: tuple[int, int],
         status: Path,
-        cgroups: Sequence[str],
+        group: Group | None,
         namespace: int | None,
-        rlimits: Limits | None,
+        limits: Limits,
     ) -> "Started":
         """Returns when the sandbox's file system stands and its command is about to run.
-        `files` become the descriptors that `options` counts on; `rlimits` stand in where there are no cgroups.
-        Raises LaunchFailed."""
+        `files` become the descriptors that `options` counts on. Without a group, `limits` hold for each
+        process, as resource limits. Raises LaunchFailed."""
         if len(files) + 8 > launcher.MAX_FDS:
             raise LaunchFailed(f"at most {launcher.MAX_FDS - 8} files can be given to a sandbox")
         with contextlib.ExitStack() as stack:
@@ -58,7 +59,8 @@ class Starter:
             request = launcher.Request(
                 argv=[str(self._bwrap), "--args", "6", "--", *argv],
                 uid=uid,
-                cgroups=list(cgroups),
+                tasks=[] if group is None else group.tasks,
+                cgroup=None if group is None else group.unified,
                 namespace=namespace is not None,
                 rlimits=[
                     (resource.RLIMIT_CORE, 0),
@@ -92,9 +94,9 @@ class Starter:
                 raise LaunchFailed(str(error)) from error
             started = Started(watcher=watcher, watcher_fd=watcher_fd, init=init, init_fd=init_fd)
             try:
-                if rlimits is not None:
-                    resource.prlimit(init, resource.RLIMIT_NPROC, (rlimits.pids, rlimits.pids))
-                    memory = rlimits.memory_mb * 1024 * 1024
+                if group is None:
+                    resource.prlimit(init, resource.RLIMIT_NPROC, (limits.pids, limits.pids))
+                    memory = limits.memory_mb * 1024 * 1024
                     resource.prlimit(init, resource.RLIMIT_DATA, (memory, memory))
                 _await_ready(ready)
             except (LaunchFailed, ProcessLookupError) as error:
