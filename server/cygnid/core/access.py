@@ -65,6 +65,7 @@ class Permission(StrEnum):
 
 
 ALL = frozenset(Permission) - {Permission.INSTANCE_ADMIN}
+_NAMES = frozenset(permission.value for permission in Permission)
 
 
 def expand(scopes: frozenset[str] | list[str]) -> frozenset[Permission]:
@@ -75,7 +76,7 @@ def expand(scopes: frozenset[str] | list[str]) -> frozenset[Permission]:
             found |= ALL
         elif scope.endswith(":*"):
             found |= {permission for permission in ALL if permission.startswith(scope[:-1])}
-        elif scope in Permission:
+        elif scope in _NAMES:
             found.add(Permission(scope))
     return frozenset(found)
 

@@ -1,12 +1,18 @@
 """What every answer has, whatever made it: request id, CORS, hardening headers. Plain ASGI around the application."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar import Litestar
+from litestar.exceptions import HTTPException
+from litestar.types import ASGIApp, Receive, Send
 
+from cygnid.core.errors import CygniError
+from cygnid.core.http import Operation, Services, error_response, handlers
 from cygnid.core.ids import new_id
+
+MAX_BODY_BYTES = 1_000_000
 
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{8,128}$")
 _ALWAYS = {
@@ -36,7 +42,7 @@ class Front:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -58,3 +64,15 @@ class Front:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
         await self._app(scope, receive, send_with_headers)
+
+
+def asgi(services: Services, operations: Sequence[Operation]) -> Front:
+    """The operations behind their door, and what every answer has."""
+    return Front(
+        Litestar(
+            route_handlers=handlers(services, operations),
+            exception_handlers={CygniError: error_response, HTTPException: error_response, Exception: error_response},
+            request_max_body_size=MAX_BODY_BYTES,
+            openapi_config=None,
+        )
+    )

@@ -1,7 +1,8 @@
 """The base of every shape on the wire: camelCase, no unknown fields; and the types that shapes share."""
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -39,13 +40,24 @@ class Pagination(Out, frozen=True, kw_only=True):
     prev_cursor: str | None
 
 
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page(Generic[Item]):
+    """What a list endpoint returns: `data` is the items, `meta.pagination` the rest."""
+
+    items: list[Item]
+    pagination: Pagination
+
+
 class Warning(Out, frozen=True, kw_only=True):  # noqa: A001  the contract's name
     code: Literal["audit_rows_pending", "dry_run", "env_differs", "secret_not_copied"]
     message: str
     path: str | None
 
 
-class Meta_(Out, frozen=True, kw_only=True, omit_defaults=True):  # noqa: N801  `Meta` is msgspec's
+class MetaOut(Out, frozen=True, kw_only=True, omit_defaults=True):
     request_id: str
     timestamp: Timestamp
     pagination: Pagination | UnsetType = UNSET
