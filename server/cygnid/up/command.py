@@ -55,15 +55,24 @@ def data_folder(given: Path | None) -> Path:
 
 
 def up(arguments: UpArguments) -> int:
-    """Exit code 0 when all is up (in the foreground: when it was stopped again). Raises Unsuitable, UpFailed."""
+    """Exit code 0 when all is up (in the foreground: when it was stopped again). Raises Unsuitable, UpFailed and what
+    else keeps it from beginning; whoever waits for the report is told too."""
+    inherited = handover.received()
+    reporter = Reporter(inherited.report if inherited else arguments.report_fd)
+    try:
+        return _up(arguments, inherited, reporter)
+    except Exception as error:
+        if reporter.fd is not None:
+            reporter.failed(str(error))
+        raise
+
+
+def _up(arguments: UpArguments, inherited: handover.Handover | None, reporter: Reporter) -> int:
     uid_base = os.environ.get("CYGNI_UID_BASE")
     installation = open_installation(arguments.data, uid_base=int(uid_base) if uid_base else None)
     run = arguments.data / "run"
-    inherited = handover.received()
     if inherited:
-        lock = inherited.lock
-        listener = socket.socket(fileno=inherited.listener)
-        reporter = Reporter(inherited.report)
+        lock, listener = inherited.lock, socket.socket(fileno=inherited.listener)
         apps_port = arguments.apps_port or inherited.apps_port
     else:
         taken = handover.lock(run)
@@ -75,7 +84,7 @@ def up(arguments: UpArguments) -> int:
             _show(_detached(arguments), as_json=arguments.json)
             return 0
         port = DEFAULT_PORT if arguments.port is None else arguments.port
-        lock, listener, reporter = taken, _listen(arguments.host, port), Reporter(arguments.report_fd)
+        lock, listener = taken, _listen(arguments.host, port)
         apps_port = arguments.apps_port or listener.getsockname()[1] + 1
     _allow_many_files()
     env = _environment(arguments.data, listener, apps_port, installation)
@@ -123,6 +132,8 @@ def _join_running(arguments: UpArguments, run: Path) -> Summary:
         return running
     if not arguments.json:
         print("Another build is running; handing over to this one ...", file=sys.stderr, flush=True)
+    # what is wrong with ours is found here, where it costs nothing
+    from_environment()
     request = control.Request(do="replace", argv=arguments.argv(), env=dict(os.environ))
     return follow(_ask_soon(run, request), quiet=arguments.json)
 

@@ -61,6 +61,8 @@ def module(name, **members) -> None:
 
 module("cygnid.app", App=App, create_app=App)
 module("cygnid.worker", main=main, stop_apps=stop_apps)
+# copying half a gigabyte of toolchains for each test would only wear the disk
+module("cygnid.programs", programs=lambda *_: None)
 module("cygnid.up.first", ensure_first_owner=ensure_first_owner)
 if build := os.environ.get("STAND_IN_BUILD"):
     import cygnid.up.build
