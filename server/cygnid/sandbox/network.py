@@ -6,7 +6,6 @@ which addresses are taken.
 """
 
 import asyncio
-import ctypes
 import hashlib
 import os
 from collections import deque
@@ -19,11 +18,10 @@ from typing import Any, TypeVar, cast
 
 from cygnid.sandbox.firewall import Net, chains
 from cygnid.sandbox.launch import Namespace
+from cygnid.sandbox.namespaces import current_network, new_network, set_network
 from cygnid.sandbox.resolvers import resolvers
 
-_CLONE_NEWNET = 0x40000000
 _PREFIX_LENGTH = 20
-_libc = ctypes.CDLL(None, use_errno=True)
 
 T = TypeVar("T")
 
@@ -106,7 +104,7 @@ class Network:
             raise OSError(f"pyroute2 is missing: {error}") from error
         try:
             self._ip: Any = IPRoute()
-            self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            self._home = current_network()
             index = next(iter(self._ip.link_lookup(ifname=self._bridge)), None)
             if index is None:
                 self._subnet = self._wanted or self._free_subnet(self._ip)
@@ -155,9 +153,8 @@ class Network:
         """A namespace with an address, a way out, and a loopback device of its own."""
         from pyroute2 import IPRoute  # noqa: PLC0415
 
-        _check(_libc.unshare(_CLONE_NEWNET), "unshare")
+        fd = new_network()
         try:
-            fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
             try:
                 with cast("Any", IPRoute()) as inside:
                     link, address = self._connect(fd)
@@ -171,7 +168,7 @@ class Network:
                 os.close(fd)
                 raise
         finally:
-            _check(_libc.setns(self._home, _CLONE_NEWNET), "setns")
+            set_network(self._home)
         return Namespace(fd=fd, host=address)
 
     def _connect(self, namespace: int) -> tuple[int, str]:
@@ -208,8 +205,3 @@ def _write_sysctl(name: str, value: str) -> None:
     path = Path("/proc/sys", name)
     if path.read_text(encoding="ascii").strip() != value:
         path.write_text(value, encoding="ascii")
-
-
-def _check(result: int, what: str) -> None:
-    if result != 0:
-        raise OSError(ctypes.get_errno(), what)

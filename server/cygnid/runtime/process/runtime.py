@@ -23,12 +23,12 @@ from cygnid.runtime.base import (
 from cygnid.runtime.process.check import check
 from cygnid.runtime.process.command_spec import DEFAULT_PORT, InstanceLimits, sandbox_spec
 from cygnid.runtime.process.probe import probe
-from cygnid.runtime.process.sockets import connections, listening
+from cygnid.runtime.process.sockets import connections, listeners, listening
 from cygnid.runtime.process.term import raise_if_stale
 from cygnid.sandbox.disk import remove_tree
 from cygnid.sandbox.launch import Sandbox
 from cygnid.sandbox.launched import Launched
-from cygnid.sandbox.record import Ended, Record
+from cygnid.sandbox.record import Ended
 from cygnid.sandbox.spec import Mount
 from cygnid.sandbox.starter import LaunchFailed
 
@@ -36,10 +36,12 @@ LOOPBACK = "127.0.0.1"
 PORT = "instance.json"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class _Instance:
     launched: Launched
     port: int | None
+    reachable: bool = False
+    """Seen to listen; looked for no more: an app that stops listening and lives on is what probes are for."""
 
     @property
     def address(self) -> Address | None:
@@ -111,11 +113,7 @@ class ProcessRuntime:
         return await probe(address, host=host, path=path, protocol=protocol, timeout_seconds=timeout_seconds)
 
     async def connections(self, address: Address) -> int:
-        def count() -> int:
-            tables = (_read(f"/proc/self/net/{name}") for name in ("tcp", "tcp6"))
-            return sum(connections(table, host=address.host, port=address.port) for table in tables)
-
-        return await asyncio.to_thread(count)
+        return await asyncio.to_thread(connections, host=address.host, port=address.port)
 
     async def run(self, spec: CommandSpec, *, timeout_seconds: float) -> CommandResult:
         folder = self._commands / spec.id
@@ -231,30 +229,19 @@ def _observe(instance: _Instance, ended: Ended | None) -> Observed:
         running=ended is None,
         started_at=launched.started_at,
         address=instance.address,
-        listening="no" if ended or instance.address is None else _listening(launched.record, instance.address),
+        listening="no" if ended or instance.address is None else _listening(instance, instance.address),
         exit=None if ended is None else _exit(ended),
         cpu_seconds=usage.cpu_seconds,
         memory_bytes=usage.memory_bytes,
     )
 
 
-def _listening(record: Record, address: Address) -> Literal["reachable", "loopbackOnly", "no"]:
-    found: Literal["loopbackOnly", "no"] = "no"
-    for table in ("tcp", "tcp6"):
-        state = listening(_read(f"/proc/{record.init.pid}/net/{table}"), host=address.host, port=address.port)
-        if state == "reachable":
-            return state
-        if state == "loopbackOnly":
-            found = state
+def _listening(instance: _Instance, address: Address) -> Literal["reachable", "loopbackOnly", "no"]:
+    if instance.reachable:
+        return "reachable"
+    found = listening(listeners(instance.launched.record.init.pid), host=address.host, port=address.port)
+    instance.reachable = found == "reachable"
     return found
-
-
-def _read(path: str) -> str:
-    """Nothing where the process has just ended."""
-    try:
-        return Path(path).read_text(encoding="ascii")
-    except OSError:
-        return ""
 
 
 def _exit(ended: Ended) -> Exit:
