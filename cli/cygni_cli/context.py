@@ -63,6 +63,10 @@ class Context:
         ask_and_keep(self, url=None)
         return CygniClient(client_name="cli")
 
+    def close(self) -> None:
+        if "client" in self.__dict__:
+            self.client.close()
+
     def place(
         self, project: str | None, environment: str | None, *, folder: Path | None = None, suggestion: str | None = None
     ) -> Place:

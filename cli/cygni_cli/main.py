@@ -90,6 +90,8 @@ def run(args: Sequence[str], context: Context | None = None) -> int:
             click.echo(json.dumps(told.as_json(), ensure_ascii=False))
         context.talk.error(told)
         return told.exit_code
+    finally:
+        context.close()
 
 
 def main() -> None:

@@ -65,4 +65,4 @@ class Talk:
         click.echo(text, err=True)
 
     def _style(self, text: str, *, fg: str | None = None, bold: bool = False, dim: bool = False) -> str:
-        return click.style(text, fg=fg, bold=bold, dim=dim) if self._colours else text
+        return click.style(text, fg=fg, bold=bold or None, dim=dim or None) if self._colours else text
