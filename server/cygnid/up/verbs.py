@@ -72,9 +72,13 @@ def migrate(args: Namespace) -> int:
 
 
 def openapi(args: Namespace) -> int:
-    from cygnid.up.openapi import document
+    from importlib.metadata import version
 
-    sys.stdout.buffer.write(document())
+    import cygnid.app  # pyright: ignore[reportUnusedImport]  # noqa: F401 - registers every operation
+    from cygnid.core.http import OPERATIONS
+    from cygnid.core.openapi import document
+
+    print(json.dumps(document(OPERATIONS, version=version("cygnid")), indent=2))
     return 0
 
 
