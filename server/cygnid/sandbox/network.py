@@ -51,6 +51,7 @@ class Network:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="network")
         self._ready: deque[Namespace] = deque()
         self._filling: asyncio.Task[None] | None = None
+        self._ip: Any = None
         self._last_slot = int.from_bytes(os.urandom(2))
 
     async def prepare(self) -> None:
@@ -73,6 +74,7 @@ class Network:
                 await self._filling
         while self._ready:
             os.close(self._ready.popleft().fd)
+        await self._call(self._release)
         await asyncio.to_thread(self._thread.shutdown)
 
     async def remove(self) -> None:
@@ -103,7 +105,7 @@ class Network:
         except ImportError as error:
             raise OSError(f"pyroute2 is missing: {error}") from error
         try:
-            self._ip: Any = IPRoute()
+            self._ip = IPRoute()
             self._home = current_network()
             index = next(iter(self._ip.link_lookup(ifname=self._bridge)), None)
             if index is None:
@@ -189,6 +191,12 @@ class Network:
                 continue
             return self._ip.link_lookup(ifname=name)[0], str(self._subnet.network_address + 2 + self._last_slot)
         raise OSError(f"all {size} addresses of {self._subnet} are in use")
+
+    def _release(self) -> None:
+        if self._ip is not None:
+            self._ip.close()
+            os.close(self._home)
+            self._ip = None
 
     def _remove(self) -> None:
         from pyroute2 import IPRoute  # noqa: PLC0415
