@@ -15,8 +15,14 @@ if TYPE_CHECKING:
 
 def ask_and_keep(ctx: Context, *, url: str | None, token: str | None = None) -> dict[str, Any]:
     """Ask for what is missing, check it by /v1/me, keep it. Returns Me; raises CliError for a token of no use."""
-    from cygni import AuthenticationError, ConfigurationError, CygniClient, login_file, read_login  # noqa: PLC0415
-    from cygni._runtime.config import DEFAULT_BASE_URL  # noqa: PLC0415
+    from cygni import (  # noqa: PLC0415 - `--help` needs no SDK
+        DEFAULT_BASE_URL,
+        AuthenticationError,
+        ConfigurationError,
+        CygniClient,
+        login_file,
+        read_login,
+    )
 
     if url is None:
         url = os.environ.get("CYGNI_API_URL")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ._runtime.archive import ArchiveError
 from ._runtime.call import segment
 from ._runtime.client import CygniClient, Stream
-from ._runtime.config import Login, login_file, normalize_base_url, read_login, resolve
+from ._runtime.config import DEFAULT_BASE_URL, Login, login_file, normalize_base_url, read_login, resolve
 from ._runtime.errors import (
     APIConnectionError,
     APIStatusError,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ._runtime.async_client import AsyncCygniClient, AsyncStream
 
 __all__ = [
+    "DEFAULT_BASE_URL",
     "APIConnectionError",
     "APIStatusError",
     "APITimeoutError",
