@@ -1,0 +1,33 @@
+"""Which team a request is about, and which teams a list shows."""
+
+from cygnid.core.access import Permission, TeamAccess, permissions_by_team, require, team_access
+from cygnid.core.actors import Actor
+from cygnid.core.db import Read
+from cygnid.core.errors import Forbidden, ValidationError
+
+
+async def chosen_team(read: Read, actor: Actor, team_id: str | None, needs: Permission) -> TeamAccess:
+    """The named team, or the caller's only one. Raises ValidationError when there are several to choose from,
+    Forbidden when there is none, and what `team_access` raises."""
+    if team_id is None:
+        allowed = sorted(await permissions_by_team(read, actor))
+        if not allowed:
+            raise Forbidden("You are in no team.", hint="Ask an owner or admin of a team for an invitation.")
+        if len(allowed) > 1:
+            raise ValidationError.one(
+                "teamId", "You are in several teams: name the one you mean.", code="required", allowed=allowed
+            )
+        team_id = allowed[0]
+    return await team_access(read, actor, team_id, needs)
+
+
+async def teams_with(read: Read, actor: Actor, team_id: str | None, needs: Permission) -> list[str]:
+    """The teams that a list shows: the named one, or every one in which the caller may do this.
+    Raises NotFound and InsufficientScope as for one team; also when the permission lacks in every team."""
+    if team_id is not None:
+        return [(await team_access(read, actor, team_id, needs)).team_id]
+    by_team = await permissions_by_team(read, actor)
+    found = sorted(team for team, permissions in by_team.items() if needs in permissions)
+    if by_team and not found:
+        require(frozenset().union(*by_team.values()), needs)
+    return found
