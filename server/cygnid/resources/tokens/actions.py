@@ -1,0 +1,325 @@
+"""What can happen to tokens, and how a secret becomes an actor."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hmac import compare_digest
+from ipaddress import ip_address, ip_network
+
+from cygnid.core import changes, clock, token_format
+from cygnid.core.access import Permission, expand, permissions_by_team, require, team_access
+from cygnid.core.actors import Actor
+from cygnid.core.db import Read, Tx
+from cygnid.core.errors import (
+    Forbidden,
+    InsufficientScope,
+    InvalidState,
+    NotFound,
+    TokenExpired,
+    TokenRevoked,
+    Unauthorized,
+    ValidationError,
+)
+from cygnid.core.ids import new_id
+from cygnid.core.plans import best
+from cygnid.resources.tokens import queries
+from cygnid.resources.tokens.queries import Credential, TokenRow
+from cygnid.resources.tokens.schemas import TokenEvent, TokenKind
+
+MAX_OVERLAP_SECONDS = 86_400
+TOUCH_EVERY = timedelta(minutes=1)
+_INVALID = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewToken:
+    """What a caller asks for. A deploy token's project must exist in the team: the caller has looked."""
+
+    kind: TokenKind
+    name: str
+    scopes: Sequence[str]
+    team_id: str | None = None
+    project_id: str | None = None
+    environment: str | None = None
+    expires_at: datetime | None = None
+    allowed_ips: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """One use of a token, for `touch`."""
+
+    token_id: str
+    at: datetime
+    ip: str | None
+
+
+async def authenticate(read: Read, secret: str, ip: str | None) -> Actor:
+    """The actor whose secret this is; see `core.actors.Authenticator`. Raises Forbidden for a wrong address."""
+    if token_format.kind_of(secret) is None:
+        raise Unauthorized(headers=_INVALID)
+    digest, now = token_format.digest(secret), clock.now()
+    found = await queries.credential(read, digest)
+    if found is None or not _matches(found, digest, now):
+        raise Unauthorized(headers=_INVALID)
+    if found.revoked_at is not None:
+        raise TokenRevoked(headers=_INVALID)
+    if found.expires_at is not None and found.expires_at <= now:
+        raise TokenExpired(headers=_INVALID)
+    if found.team_id is not None and not found.plans:
+        # its team was deleted
+        raise Unauthorized(headers=_INVALID)
+    if found.allowed_ips and not _allowed(ip, found.allowed_ips):
+        raise Forbidden(
+            "This token may not be used from this address.",
+            hint="allowedIps of the token lists those it may be used from.",
+        )
+    return Actor(
+        type="token" if found.user_id is None else "user",
+        id=found.user_id or found.id,
+        name=found.user_name or found.name,
+        token_id=found.id,
+        user_id=found.user_id,
+        team_id=found.team_id,
+        kind=found.kind,
+        scopes=frozenset(found.scopes),
+        project_id=found.project_id,
+        environment=found.environment,
+        is_instance_admin=found.user_is_instance_admin and Permission.INSTANCE_ADMIN in found.scopes,
+        plan=best(found.plans),
+        ip=ip,
+    )
+
+
+async def touch(tx: Tx, uses: Sequence[Use]) -> int:
+    """Note the last uses in one statement; how many tokens changed. At most once a minute for each token."""
+    latest = {use.token_id: use for use in sorted(uses, key=lambda use: use.at)}
+    return await tx.execute(
+        """UPDATE tokens SET last_used_at = used.at, last_used_ip = used.ip
+           FROM unnest($1::text[], $2::timestamptz[], $3::text[]) AS used (id, at, ip)
+           WHERE tokens.id = used.id AND (last_used_at IS NULL OR last_used_at <= used.at - $4::interval)""",
+        list(latest),
+        [use.at for use in latest.values()],
+        [use.ip for use in latest.values()],
+        TOUCH_EVERY,
+    )
+
+
+async def create_token(tx: Tx, actor: Actor, new: NewToken) -> tuple[TokenRow, str]:
+    """The token and its secret, which is not kept. Raises ValidationError, NotFound for a foreign team, and
+    InsufficientScope when the token would get what its creator lacks: nobody gives what they lack."""
+    _check(new)
+    wanted = expand(list(new.scopes))
+    if new.kind == "personal":
+        if actor.user_id is None:
+            raise Forbidden("Only a user has personal tokens.", hint="Create a token of kind team or deploy.")
+        require(expand(actor.scopes), Permission.TOKENS_WRITE)
+        _nothing_more(wanted, await _own(tx, actor))
+        return await issue(tx, actor, new, user_id=actor.user_id)
+    if new.team_id is None:
+        raise ValidationError.one("teamId", "A team or deploy token belongs to a team.", code="required")
+    access = await team_access(tx, actor, new.team_id, Permission.TOKENS_WRITE)
+    _same_reach(actor, new.project_id, new.environment)
+    _nothing_more(wanted, access.permissions)
+    return await issue(tx, actor, new, user_id=None)
+
+
+async def issue(tx: Tx, actor: Actor, new: NewToken, *, user_id: str | None) -> tuple[TokenRow, str]:
+    """Store the token and record it, asking for no permission: for `create_token`, and for the installation itself."""
+    token_id, secret, now = new_id("tok"), token_format.mint(new.kind), clock.now()
+    await tx.execute(
+        """INSERT INTO tokens (id, kind, name, team_id, user_id, project_id, environment, secret_hash, prefix, last4,
+               scopes, allowed_ips, expires_at, created_at, updated_at, created_by)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $15)""",
+        token_id,
+        new.kind,
+        new.name,
+        new.team_id,
+        user_id,
+        new.project_id,
+        new.environment,
+        token_format.digest(secret),
+        secret[:9],
+        secret[-4:],
+        list(new.scopes),
+        list(new.allowed_ips),
+        new.expires_at,
+        now,
+        actor.created_by,
+    )
+    row = await queries.token(tx, token_id)
+    assert row is not None
+    after = {
+        "name": row.name,
+        "kind": row.kind,
+        "scopes": row.scopes,
+        "userId": user_id,
+        "expiresAt": row.expires_at and clock.text(row.expires_at),
+    }
+    await changes.record(tx, actor, TokenEvent.CREATED, _subject(row), after=after)
+    return row, secret
+
+
+async def revoke_token(tx: Tx, actor: Actor, token_id: str) -> TokenRow:
+    """Stop the token for good; it stays for the audit. Again is the same. Raises NotFound, InsufficientScope."""
+    row = await _changeable(tx, actor, token_id)
+    if row.revoked_at is not None:
+        return row
+    now = clock.now()
+    await tx.execute(
+        "UPDATE tokens SET revoked_at = $2, updated_at = $2, version = version + 1 WHERE id = $1", token_id, now
+    )
+    await changes.record(
+        tx, actor, TokenEvent.REVOKED, _subject(row), before={"revokedAt": None}, after={"revokedAt": clock.text(now)}
+    )
+    return await _again(tx, token_id)
+
+
+async def rotate_token(tx: Tx, actor: Actor, token_id: str, *, overlap_seconds: int) -> tuple[TokenRow, str]:
+    """The same token with a new secret; the one before works for `overlap_seconds` more. A personal token is rotated
+    by its user alone. Raises ValidationError, NotFound, Forbidden, InsufficientScope, InvalidState when it ended."""
+    if not 0 <= overlap_seconds <= MAX_OVERLAP_SECONDS:
+        raise ValidationError.one("overlapSeconds", f"Must be from 0 to {MAX_OVERLAP_SECONDS}.")
+    row = await _changeable(tx, actor, token_id)
+    if row.user_id is not None and row.user_id != actor.user_id:
+        raise Forbidden("A personal token is rotated by its user alone.", hint="You may revoke it.")
+    if row.kind == "session":
+        raise InvalidState("A session is not rotated: sign in again.")
+    if row.user_id is not None:
+        _nothing_more(expand(row.scopes), await _own(tx, actor))
+    now = clock.now()
+    if (status := row.status(now)) != "active":
+        raise InvalidState(f"This token is {status}.", hint="Create a new token.", details={"status": status})
+    secret = token_format.mint(row.kind)
+    await tx.execute(
+        """UPDATE tokens SET previous_secret_hash = CASE WHEN $2::timestamptz IS NULL THEN NULL ELSE secret_hash END,
+               previous_secret_expires_at = $2, secret_hash = $3, prefix = $4, last4 = $5, updated_at = $6,
+               version = version + 1
+           WHERE id = $1""",
+        token_id,
+        now + timedelta(seconds=overlap_seconds) if overlap_seconds else None,
+        token_format.digest(secret),
+        secret[:9],
+        secret[-4:],
+        now,
+    )
+    await changes.record(tx, actor, TokenEvent.ROTATED, _subject(row), data={"overlapSeconds": overlap_seconds})
+    return await _again(tx, token_id), secret
+
+
+async def _changeable(tx: Tx, actor: Actor, token_id: str) -> TokenRow:
+    """The token, locked, when the actor may end it: nobody changes a token that has more than they have."""
+    row = await queries.token_for_change(tx, token_id)
+    if row is None:
+        raise NotFound
+    if row.team_id is not None:
+        access = await team_access(tx, actor, row.team_id, Permission.TOKENS_WRITE)
+        if not _reaches(actor, row.project_id, row.environment):
+            raise NotFound
+        _nothing_more(expand(row.scopes), access.permissions)
+    elif row.user_id == actor.user_id:
+        require(expand(actor.scopes), Permission.TOKENS_WRITE)
+        # judged by the token's own scopes: a user who lost a role can still end what was made before
+        _nothing_more(expand(row.scopes), expand(actor.scopes))
+    else:
+        await _check_colleague(tx, actor, row)
+    return row
+
+
+async def _check_colleague(tx: Tx, actor: Actor, row: TokenRow) -> None:
+    """Somebody else's token may be revoked where both are in a team, by who has there what the token has there."""
+    assert row.user_id is not None
+    theirs = await permissions_by_team(
+        tx, Actor(type="user", id=row.user_id, name="", user_id=row.user_id, scopes=frozenset(row.scopes))
+    )
+    mine = await permissions_by_team(tx, actor)
+    shared = [team for team in mine if team in theirs and row.kind == "personal" and actor.kind != "deploy"]
+    if not shared:
+        raise NotFound
+    managed = [team for team in shared if Permission.TOKENS_WRITE in mine[team]]
+    if not managed:
+        require(frozenset().union(*(mine[team] for team in shared)), Permission.TOKENS_WRITE)
+    if not any(theirs[team] <= mine[team] for team in managed):
+        _nothing_more(theirs[managed[0]], mine[managed[0]])
+
+
+async def _own(read: Read, actor: Actor) -> frozenset[Permission]:
+    """What a user's own tokens can hold: what the caller can do in any team, and the installation if they run it."""
+    by_team = await permissions_by_team(read, actor)
+    admin = frozenset({Permission.INSTANCE_ADMIN}) if actor.is_instance_admin else frozenset[Permission]()
+    return admin.union(*by_team.values())
+
+
+def _nothing_more(wanted: frozenset[Permission], have: frozenset[Permission]) -> None:
+    if missing := sorted(wanted - have):
+        raise InsufficientScope(
+            details={"requiredScopes": missing, "grantedScopes": sorted(have)},
+            headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{" ".join(missing)}"'},
+        )
+
+
+def _reaches(actor: Actor, project_id: str | None, environment: str | None) -> bool:
+    """A deploy token reaches its project, or its environment of it; everybody else the whole team."""
+    return actor.project_id is None or (actor.project_id == project_id and actor.environment in (None, environment))
+
+
+def _same_reach(actor: Actor, project_id: str | None, environment: str | None) -> None:
+    if not _reaches(actor, project_id, environment):
+        raise Forbidden("A deploy token makes tokens for its own project and environment only.")
+
+
+def _check(new: NewToken) -> None:
+    if unknown := [scope for scope in new.scopes if not expand([scope])]:
+        raise ValidationError.one("scopes", f"There is no permission {unknown[0]}.", code="unknown", unknown=unknown)
+    if Permission.INSTANCE_ADMIN in new.scopes and new.kind != "personal":
+        raise ValidationError.one("scopes", "Only a user's own token can hold instance:admin.")
+    if (new.kind == "deploy") != (new.project_id is not None):
+        raise ValidationError.one("projectId", "A deploy token names its project; no other token does.")
+    if new.environment is not None and new.project_id is None:
+        raise ValidationError.one("environment", "Only a deploy token is bound to an environment.")
+    if new.kind == "personal" and new.team_id is not None:
+        raise ValidationError.one("teamId", "A personal token acts in every team of its user.")
+    if new.expires_at is not None and new.expires_at <= clock.now():
+        raise ValidationError.one("expiresAt", "Must be in the future.")
+    for index, network in enumerate(new.allowed_ips):
+        try:
+            ip_network(network)
+        except ValueError as wrong:
+            raise ValidationError.one(f"allowedIps[{index}]", str(wrong)) from wrong
+
+
+def _matches(found: Credential, digest: bytes, now: datetime) -> bool:
+    if compare_digest(found.secret_hash, digest):
+        return True
+    return (
+        found.previous_secret_hash is not None
+        and compare_digest(found.previous_secret_hash, digest)
+        and found.previous_secret_expires_at is not None
+        and now < found.previous_secret_expires_at
+    )
+
+
+def _allowed(ip: str | None, networks: Sequence[str]) -> bool:
+    if ip is None:
+        return False
+    address = ip_address(ip)
+    # a socket that serves both families shows IPv4 callers as ::ffff:a.b.c.d
+    address = getattr(address, "ipv4_mapped", None) or address
+    return any(address in ip_network(network) for network in networks)
+
+
+def _subject(row: TokenRow) -> changes.Subject:
+    return changes.Subject(
+        type="token",
+        id=row.id,
+        name=row.name,
+        team_id=row.team_id,
+        project_id=row.project_id,
+        environment=row.environment,
+    )
+
+
+async def _again(tx: Tx, token_id: str) -> TokenRow:
+    row = await queries.token(tx, token_id)
+    assert row is not None
+    return row
