@@ -22,7 +22,7 @@ async def prepare(settings: Settings, *, first_owner: bool) -> Prepared:
 
     pool = await db.connect(settings.database_url, size=1)
     try:
-        owner = await ensure_first_owner(pool, settings)
+        owner = await ensure_first_owner(pool, settings.default_plan)
     finally:
         await pool.close()
     return Prepared(applied=applied, teamId=owner.team_id, token=owner.token)

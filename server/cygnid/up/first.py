@@ -1,0 +1,56 @@
+"""Who owns a new installation, and a token for whoever can read its machine."""
+
+from dataclasses import dataclass
+
+from cygnid.core import db
+from cygnid.core.access import Permission
+from cygnid.core.actors import SYSTEM
+from cygnid.core.errors import NotFound
+from cygnid.core.plans import PlanName
+from cygnid.resources.permissions.actions import add_owner
+from cygnid.resources.teams.actions import create_team
+from cygnid.resources.tokens.actions import NewToken, issue
+from cygnid.resources.users.actions import create_user
+from cygnid.resources.users.queries import first_instance_admin
+
+_FACT = "first_owner"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstOwner:
+    team_id: str
+    user_id: str
+    token: str | None
+    """Only from the call that made them."""
+
+
+async def ensure_first_owner(pool: db.Pool, plan: PlanName = "pro") -> FirstOwner:
+    """The first user, who administers the installation and owns its first team; made once, however often and by
+    however many this is called. The user has no e-mail address and no password yet."""
+    async with db.begin(pool) as tx:
+        await tx.execute("SELECT pg_advisory_xact_lock(hashtext($1))", _FACT)
+        if (fact := await tx.value("SELECT value FROM installation WHERE name = $1", _FACT)) is not None:
+            team_id, user_id = fact.split()
+            return FirstOwner(team_id=team_id, user_id=user_id, token=None)
+        user = await create_user(tx, SYSTEM, name="Owner", email=None, is_instance_admin=True)
+        team = await create_team(tx, SYSTEM, name="Default", slug="default", plan=plan)
+        await add_owner(tx, SYSTEM, team_id=team.id, user_id=user.id)
+        token = await _owner_token(tx, user.id, name="first token")
+        await tx.execute("INSERT INTO installation (name, value) VALUES ($1, $2)", _FACT, f"{team.id} {user.id}")
+        return FirstOwner(team_id=team.id, user_id=user.id, token=token)
+
+
+async def mint_owner_token(pool: db.Pool) -> str:
+    """A new token of whoever has administered this installation longest: the way back in for who can run commands
+    on its machine. Recorded like any other. Raises NotFound when there is nobody yet."""
+    async with db.begin(pool) as tx:
+        admin = await first_instance_admin(tx)
+        if admin is None:
+            raise NotFound("This installation has no owner yet.", hint="`cygnid up` makes the first one.")
+        return await _owner_token(tx, admin.id, name="cygnid token")
+
+
+async def _owner_token(tx: db.Tx, user_id: str, *, name: str) -> str:
+    new = NewToken(kind="personal", name=name, scopes=("*", Permission.INSTANCE_ADMIN.value))
+    _, secret = await issue(tx, SYSTEM, new, user_id=user_id)
+    return secret
