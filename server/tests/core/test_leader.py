@@ -85,11 +85,12 @@ async def test_a_second_candidate_waits_until_the_first_resigns(database_url: st
 
 async def test_a_candidate_that_waits_can_resign(database_url: str) -> None:
     first, second = Worker(database_url), Worker(database_url)
-    async with running(first), running(second) as waiting:
+    async with running(first):
         await soon(first.leads)
-        second.leadership.resign()
-        await asyncio.wait_for(waiting, PATIENCE)
-        assert not second.stopped.is_set()
+        async with running(second) as waiting:
+            second.leadership.resign()
+            await asyncio.wait_for(waiting, PATIENCE)
+            assert not second.stopped.is_set()
 
 
 async def test_a_lost_session_ends_the_reign_and_the_next_has_a_higher_term(database_url: str) -> None:

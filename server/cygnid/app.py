@@ -1,0 +1,75 @@
+"""The ASGI application: every noun's endpoints behind the door of `core/http.py`, and what every answer has."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from litestar.types import Receive, Send
+
+from cygnid.core import db
+from cygnid.core.front import Front, asgi
+from cygnid.core.http import OPERATIONS, Services
+from cygnid.core.ratelimit import Limiter
+from cygnid.core.secrets import Secrets
+from cygnid.resources.platform import endpoints as platform
+from cygnid.resources.tokens.actions import authenticate
+from cygnid.settings import Settings
+
+NOUNS = (platform,)
+"""Importing a noun's endpoints adds its operations to the table."""
+
+
+class App:
+    """What uvicorn runs. Setting `stopping` ends open streams."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.stopping = asyncio.Event()
+        self._settings = settings
+        self._pool: db.Pool | None = None
+        self._front: Front | None = None
+
+    async def start(self) -> None:
+        settings = self._settings
+        self._pool = await db.connect(settings.database_url, size=settings.pool_size)
+        services = Services(
+            pool=self._pool,
+            secrets=Secrets(settings.key()),
+            limiter=Limiter(),
+            authenticate=authenticate,
+        )
+        self._front = asgi(services, OPERATIONS)
+
+    async def stop(self) -> None:
+        if self._pool is not None:
+            await self._pool.close()
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        if self._front is None:
+            raise RuntimeError("The application has not been started.")
+        await self._front(scope, receive, send)
+
+    async def _lifespan(self, receive: Any, send: Any) -> None:
+        while (await receive())["type"] != "lifespan.shutdown":
+            await self.start()
+            await send({"type": "lifespan.startup.complete"})
+        await self.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def create_app(settings: Settings) -> App:
+    return App(settings)
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncGenerator[App]:
+    """The application started in this event loop, for whoever calls it in process."""
+    app = create_app(settings)
+    await app.start()
+    try:
+        yield app
+    finally:
+        await app.stop()

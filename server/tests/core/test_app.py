@@ -1,0 +1,31 @@
+"""The whole application in process, asked through the SDK with a real token."""
+
+import pytest
+
+from cygni import AsyncCygniClient, AuthenticationError
+from cygnid.app import running
+from cygnid.core import db
+from cygnid.settings import Settings
+from cygnid.up.first import ensure_first_owner
+from tests.make.asgi import StreamingASGITransport
+
+
+async def test_a_first_owner_is_known_and_a_stranger_is_not(database_url: str):
+    settings = Settings(database_url=database_url, secret_key="00" * 32)
+    pool = await db.connect(database_url, size=2)
+    owner = await ensure_first_owner(pool)
+    await pool.close()
+    assert owner.token is not None
+    async with running(settings) as app:
+        transport = StreamingASGITransport(app)
+        async with AsyncCygniClient(api_key=owner.token, base_url="http://test/v1", transport=transport) as known:
+            health = await known.request("GET", "/health")
+            assert health.data["status"] == "ok"
+            assert [check["name"] for check in health.data["checks"]] == ["database"]
+            index = await known.request("GET", "/")
+            assert index.data["version"]
+        async with AsyncCygniClient(api_key="", base_url="http://test/v1", transport=transport) as nobody:
+            assert (await nobody.request("GET", "/health")).data["version"] is None
+        async with AsyncCygniClient(api_key="cygp_wrong", base_url="http://test/v1", transport=transport) as wrong:
+            with pytest.raises(AuthenticationError):
+                await wrong.request("GET", "/health")
