@@ -1,9 +1,13 @@
 """How much is in a folder, and emptying one."""
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from types import TracebackType
+
+ErrorInfo = tuple[type[BaseException], BaseException, TracebackType]
 
 
 def used_bytes(folders: Iterable[str]) -> int:
@@ -20,26 +24,28 @@ def used_bytes(folders: Iterable[str]) -> int:
                             pending.append(entry.path)
                     except FileNotFoundError:
                         continue
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except PermissionError:
-            continue  # an ordinary user's sandbox closed the folder to itself
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            continue  # gone meanwhile; as an ordinary user, also closed by the sandbox to itself
     return total
 
 
 def remove_tree(folder: Path) -> None:
-    """Delete it and all in it, also folders without permissions (an overlay's work folder is one); idempotent."""
+    """Delete it and all in it, also folders without permissions (an overlay's work folder is one). Idempotent, also
+    while another process does the same."""
+    opened: set[str] = set()
 
-    def open_and_retry(remove: object, path: str, error: object) -> None:
-        if isinstance(error, tuple) and isinstance(error[1], FileNotFoundError):
+    def open_and_retry(remove: object, path: str, error: ErrorInfo) -> None:
+        if isinstance(error[1], FileNotFoundError):
             return
-        parent = os.path.dirname(path)
-        os.chmod(parent, 0o700)
-        if os.path.isdir(path) and not os.path.islink(path):
-            os.chmod(path, 0o700)
-            shutil.rmtree(path)
-        else:
-            os.unlink(path)
+        if path in opened:
+            raise error[1]
+        opened.add(path)
+        with contextlib.suppress(FileNotFoundError):
+            os.chmod(os.path.dirname(path), 0o700)
+            if os.path.isdir(path) and not os.path.islink(path):
+                os.chmod(path, 0o700)
+                shutil.rmtree(path, onerror=open_and_retry)
+            else:
+                os.unlink(path)
 
-    if folder.exists():
-        shutil.rmtree(folder, onerror=open_and_retry)
+    shutil.rmtree(folder, onerror=open_and_retry)

@@ -4,8 +4,10 @@
 `ended.json` is written once, by whoever sees the end.
 """
 
+import contextlib
 import json
 import os
+import secrets
 import signal
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -91,7 +93,8 @@ def write_ended(folder: Path, group: Group | None, *, rebooted: bool) -> Ended:
     code, name = (None, None if rebooted else signal.SIGKILL.name) if status is None else decode(status)
     oom = group is not None and name == signal.SIGKILL.name and group.out_of_memory_kills() > 0
     ended = Ended(at=at, code=code, signal=name, out_of_memory=oom)
-    _write(folder / ENDED, {**asdict(ended), "at": ended.at.isoformat()})
+    with contextlib.suppress(FileNotFoundError):  # the folder is gone: another process saw the end and was done with it
+        _write(folder / ENDED, {**asdict(ended), "at": ended.at.isoformat()})
     return ended
 
 
@@ -110,6 +113,6 @@ def _status(folder: Path) -> tuple[int | None, datetime]:
 
 
 def _write(path: Path, data: dict[str, object]) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     beside.write_text(json.dumps(data), encoding="ascii")
     beside.replace(path)

@@ -1,10 +1,8 @@
 """What every Runtime promises, held against the process runtime (as root and as an ordinary user) and its fake."""
 
 import asyncio
-import json
 import os
 import secrets
-import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -402,7 +400,7 @@ async def test_a_cancelled_command_is_gone(subject: Subject) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not _alive(spec.env["MARK"])
+    await until(lambda: not _alive(spec.env["MARK"]))
 
 
 def _alive(mark: str) -> bool:
@@ -427,6 +425,6 @@ async def test_what_an_earlier_attempt_left_can_be_killed(subject: Subject) -> N
 async def test_ability_and_check_are_told(subject: Subject) -> None:
     ability = await subject.runtime.ability()
     assert ability.own_user == (subject.walls and os.geteuid() == 0)
+    if subject.walls and os.geteuid() != 0:
+        assert any("not run as root" in note for note in ability.notes)
     assert all(isinstance(line, str) for line in await subject.runtime.check())
-    assert json.dumps(ability.notes)
-    assert signal.SIGTERM  # the signal that `stop` begins with

@@ -174,9 +174,7 @@ class FakeRuntime:
                     os.kill(pid, signal.SIGKILL)
             await asyncio.sleep(0.005)
         name = signal.Signals(-code).name if code < 0 else None
-        process.exit = Exit(
-            at=datetime.now(UTC), code=code if code >= 0 else None, signal=name, out_of_memory=False
-        )
+        process.exit = Exit(at=datetime.now(UTC), code=code if code >= 0 else None, signal=name, out_of_memory=False)
         shutil.rmtree(app, ignore_errors=True)
         process.ended.set()
 
