@@ -16,7 +16,6 @@ import asyncpg
 import msgspec
 
 from cygnid.build import toolchains
-from cygnid.core.postgres import EmbeddedPostgres
 from cygnid.core.postgres.migrations import read
 from cygnid.settings import Settings, from_environment
 from cygnid.up import control
@@ -24,6 +23,7 @@ from cygnid.up.health import ask_health, edge_pids
 from cygnid.up.installation import Installation
 from cygnid.up.report import Summary, UpFailed, follow
 from cygnid.up.sandbox_check import sandbox_checks
+from cygnid.up.token import database_url
 
 _LOW_DISK_BYTES, _LOW_DISK_SHARE = 2 * 1024**3, 0.05
 _TIME_ERROR = 5
@@ -62,7 +62,7 @@ async def _all(data: Path) -> list[Check]:
     checks = [_supervisor(data, running)]
     if running:
         checks += [_api(running), _edge(data, running)]
-    checks += [check async for check in _database(data, settings, installation)]
+    checks += [check async for check in _database(data, settings)]
     checks += [_disk(data), _clock(), _languages(), _names()]
     checks += [
         Check(name="sandbox", status=status, said=said, fix=fix)
@@ -119,8 +119,8 @@ def _edge(data: Path, running: Summary) -> Check:
     return Check(name="edge", status="ok", said=f"listens on port {port}")
 
 
-async def _database(data: Path, settings: Settings, installation: Installation) -> AsyncIterator[Check]:
-    url = settings.database_url or EmbeddedPostgres(data, uid=installation.uid_base).url
+async def _database(data: Path, settings: Settings) -> AsyncIterator[Check]:
+    url = database_url(data, settings)
     try:
         connection = await asyncpg.connect(url, timeout=10)
     except (OSError, asyncpg.PostgresError) as error:

@@ -1,6 +1,7 @@
 """Who owns a new installation, and a token for whoever can read its machine."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from cygnid.core import db
 from cygnid.core.access import Permission
@@ -40,17 +41,18 @@ async def ensure_first_owner(pool: db.Pool, plan: PlanName = "pro") -> FirstOwne
         return FirstOwner(team_id=team.id, user_id=user.id, token=token)
 
 
-async def mint_owner_token(pool: db.Pool) -> str:
+async def mint_owner_token(pool: db.Pool, *, expires_at: datetime | None = None) -> str:
     """A new token of whoever has administered this installation longest: the way back in for who can run commands
     on its machine. Recorded like any other. Raises NotFound when there is nobody yet."""
     async with db.begin(pool) as tx:
         admin = await first_instance_admin(tx)
         if admin is None:
             raise NotFound("This installation has no owner yet.", hint="`cygnid up` makes the first one.")
-        return await _owner_token(tx, admin.id, name="cygnid token")
+        return await _owner_token(tx, admin.id, name="cygnid token", expires_at=expires_at)
 
 
-async def _owner_token(tx: db.Tx, user_id: str, *, name: str) -> str:
-    new = NewToken(kind="personal", name=name, scopes=("*", Permission.INSTANCE_ADMIN.value))
+async def _owner_token(tx: db.Tx, user_id: str, *, name: str, expires_at: datetime | None = None) -> str:
+    scopes = ("*", Permission.INSTANCE_ADMIN.value)
+    new = NewToken(kind="personal", name=name, scopes=scopes, expires_at=expires_at)
     _, secret = await issue(tx, SYSTEM, new, user_id=user_id)
     return secret

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import pwd
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,14 +16,26 @@ class NoFreeRange(Exception):
     """Every block of uids is taken."""
 
 
-def reserve(data: Path, *, registry: Path = REGISTRY) -> int:
+def accounts() -> Iterator[tuple[int, int]]:
+    """(first, count) of the uids that the machine's accounts have."""
+    for account in pwd.getpwall():
+        yield account.pw_uid, 1
+
+
+def reserve(
+    data: Path,
+    *,
+    registry: Path = REGISTRY,
+    subuid: Path = Path("/etc/subuid"),
+    accounts: Callable[[], Iterable[tuple[int, int]]] = accounts,
+) -> int:
     """The first uid of a block that is no other installation's, no account's and no container range's.
 
     A block whose data folder is gone is free again. Raises NoFreeRange.
     """
     registry.mkdir(mode=0o755, exist_ok=True)
     with _locked(registry):
-        taken = [*_accounts(), *_container_ranges(Path("/etc/subuid"))]
+        taken = [*accounts(), *_container_ranges(subuid)]
         for first in range(FIRST, LAST, SIZE):
             link = registry / str(first)
             if any(start < first + SIZE and first < start + count for start, count in taken) or _in_use(link, data):
@@ -36,11 +48,6 @@ def reserve(data: Path, *, registry: Path = REGISTRY) -> int:
 
 def _in_use(link: Path, data: Path) -> bool:
     return link.is_symlink() and link.readlink() != data.resolve() and link.exists()
-
-
-def _accounts() -> Iterator[tuple[int, int]]:
-    for account in pwd.getpwall():
-        yield account.pw_uid, 1
 
 
 def _container_ranges(path: Path) -> Iterator[tuple[int, int]]:

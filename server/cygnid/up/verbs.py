@@ -5,6 +5,7 @@ import json
 import sys
 from argparse import Namespace
 
+from cygnid.core.errors import CygniError
 from cygnid.core.postgres import MigrationFailed, MigrationRefused, PostgresFailed, PostgresNotFound
 from cygnid.settings import InvalidSetting, from_environment
 from cygnid.up.command import UpArguments, data_folder
@@ -15,6 +16,7 @@ from cygnid.up.report import UpFailed
 from cygnid.up.uid_ranges import NoFreeRange
 
 EXPECTED = (
+    CygniError,
     Unsuitable,
     NoFreeRange,
     UpFailed,
@@ -91,4 +93,4 @@ def doctor(args: Namespace) -> int:
 def token(args: Namespace) -> int:
     from cygnid.up.token import mint
 
-    return mint(data_folder(args.data_dir), as_json=args.json)
+    return mint(data_folder(args.data_dir), minutes=args.minutes, as_json=args.json)

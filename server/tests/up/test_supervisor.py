@@ -53,7 +53,8 @@ def test_up_says_where_everything_is(cygnid: Cygnid) -> None:
     summary = cygnid.up()
     assert summary["apiUrl"] == f"http://127.0.0.1:{cygnid.port}/v1"
     assert summary["appsUrl"] == f"http://{{host}}.localhost:{cygnid.port}"
-    assert summary["token"] == "cyg_first"
+    assert summary["token"].startswith("cygp_")
+    assert summary["teamId"].startswith("team_")
     assert summary["dataDir"] == str(cygnid.data)
     assert summary["started"] is True
     assert running(summary["pids"]) == ["supervisor", "postgres", "api", "worker"]
@@ -70,7 +71,7 @@ def test_people_are_told_in_words(cygnid: Cygnid) -> None:
     said = cygnid.run("up", "--detach", "--port", str(cygnid.port))
     assert "Cygni is up." in said.stdout
     assert f"http://127.0.0.1:{cygnid.port}/v1" in said.stdout
-    assert "cyg_first" in said.stdout
+    assert "cygp_" in said.stdout
     assert "Starting the database" in said.stderr
 
 

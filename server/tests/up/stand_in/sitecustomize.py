@@ -45,14 +45,6 @@ async def stop_apps(settings) -> None:
     pass
 
 
-async def ensure_first_owner(pool, settings):
-    count = await pool.fetchval("SELECT count(*) FROM schema_migrations")
-    marker = settings.home / "owner"
-    first = not marker.exists()
-    marker.touch()
-    return types.SimpleNamespace(team_id=f"team_{count}", token="cyg_first" if first else None)
-
-
 def module(name, **members) -> None:
     sys.modules[name] = made = types.ModuleType(name)
     for key, value in members.items():
@@ -62,8 +54,8 @@ def module(name, **members) -> None:
 module("cygnid.app", App=App, create_app=App)
 module("cygnid.worker", main=main, stop_apps=stop_apps)
 # copying half a gigabyte of toolchains for each test would only wear the disk
-module("cygnid.programs", programs=lambda *_: None)
-module("cygnid.up.first", ensure_first_owner=ensure_first_owner)
+if "up" in sys.orig_argv:
+    module("cygnid.programs", programs=lambda *_: None)
 if build := os.environ.get("STAND_IN_BUILD"):
     import cygnid.up.build
 

@@ -1,0 +1,45 @@
+"""`cygnid token`: a token of the owner, for whoever can read the data folder."""
+
+import asyncio
+import json
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import asyncpg
+import msgspec
+
+from cygnid.core import clock, db
+from cygnid.core.postgres import EmbeddedPostgres
+from cygnid.settings import Settings, from_environment
+from cygnid.up.first import mint_owner_token
+from cygnid.up.installation import Installation, Unsuitable
+
+
+def database_url(data: Path, settings: Settings) -> str:
+    """Of the installation in this folder. Raises Unsuitable when there is none."""
+    record = data / "installation.json"
+    if not record.exists():
+        raise Unsuitable(f"{data} holds no installation. Choose --data-dir, or start one: cygnid up")
+    installation = msgspec.json.decode(record.read_bytes(), type=Installation)
+    return settings.database_url or EmbeddedPostgres(data, uid=installation.uid_base).url
+
+
+def mint(data: Path, *, minutes: int | None, as_json: bool) -> int:
+    """Print a new token, which ends after `minutes` (None: never). Raises Unsuitable, NotFound."""
+    url = database_url(data, from_environment({**os.environ, "CYGNI_HOME": str(data)}))
+    expires_at = clock.now() + timedelta(minutes=minutes) if minutes is not None else None
+
+    async def run() -> str:
+        try:
+            pool = await db.connect(url, size=1)
+        except (OSError, asyncpg.PostgresError) as error:
+            raise Unsuitable(f"its database cannot be reached ({error}). Start it: cygnid up") from error
+        try:
+            return await mint_owner_token(pool, expires_at=expires_at)
+        finally:
+            await pool.close()
+
+    token = asyncio.run(run())
+    print(json.dumps({"token": token}) if as_json else token)
+    return 0
