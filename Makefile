@@ -1,6 +1,8 @@
 # `make` lists every task.
 PY := .venv/bin/python
 PYTEST_ARGS ?=
+UP_ARGS ?=
+DOWN_ARGS ?=
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -10,17 +12,28 @@ help: ## this list
 
 install: .venv/.complete ## everything Cygni needs, into .venv
 
+up: install ## start Cygni, deploy examples/hello, say where everything is (UP_ARGS="--port 9000")
+	@sh scripts/up $(UP_ARGS)
+
+down: install ## stop Cygni; applications go on (DOWN_ARGS=--apps stops them too)
+	@.venv/bin/cygnid down $(DOWN_ARGS)
+
 lint: install ## style, types, import contracts
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/pyright
 	.venv/bin/lint-imports
 
+# as root the suite runs twice: as an ordinary user, then as root, whose result comes last
 test: lint ## everything: lint, types, unit, contract, end to end
+	[ "$$(id -u)" != 0 ] || $(PY) -m tests.as_user $(PYTEST_ARGS)
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+check: lint ## what can be said in a minute: lint, types, and the tests that start no program of their own
+	$(PY) -m pytest -n 2 server/tests/core server/tests/resources server/tests/rules $(PYTEST_ARGS)
 
 lock: install ## new versions into requirements.lock, hashes and no addresses
 	.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group dev \
 	  --no-emit-package cygnid --no-emit-package cygni-cli --no-emit-package cygni --upgrade pyproject.toml -o requirements.lock
 
-.PHONY: help install lint test lock
+.PHONY: help install up down lint test check lock

@@ -33,7 +33,14 @@ def main(arguments: list[str]) -> int:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("CYGNI_", "XDG_"))}
         child = spawn(
             [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
-            env={**environment, "HOME": home, "USER": "tester", "TMPDIR": home, "PYTHONDONTWRITEBYTECODE": "1"},
+            env={
+                **environment,
+                "HOME": home,
+                "USER": "tester",
+                "TMPDIR": home,
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "HYPOTHESIS_STORAGE_DIRECTORY": f"{home}/hypothesis",
+            },
             death_signal=signal.SIGTERM,
             uid=uid,
             view=View(replaced={"/etc/passwd": passwd}, shown=[*code_folders(), ROOT]),

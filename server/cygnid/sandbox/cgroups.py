@@ -1,6 +1,7 @@
 """Control groups, version 1 and 2: what a sandbox may use, what it used, and the end of all that is in it."""
 
 import contextlib
+import errno
 import os
 import signal
 import time
@@ -47,6 +48,28 @@ class Usage:
     """Without the file cache that could be given back."""
 
 
+def _read(path: Path) -> str:
+    """Empty when the group is gone, or goes while it is read (ENODEV)."""
+    try:
+        return path.read_text(encoding="ascii")
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        if error.errno == errno.ENODEV:
+            return ""
+        raise
+
+
+def _write(path: Path, content: str) -> None:
+    try:
+        path.write_text(content, encoding="ascii")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            raise
+
+
 def _value(text: str, key: str) -> int:
     for line in text.splitlines():
         name, _, value = line.partition(" ")
@@ -88,47 +111,34 @@ class Group:
                 (folder / name).write_text(content, encoding="ascii")
 
     def usage(self) -> Usage:
-        try:
-            if self.version == "v2":
-                folder = self.folders[""]
-                cpu = _value((folder / "cpu.stat").read_text(encoding="ascii"), "usage_usec") / 1e6
-                memory = int((folder / "memory.current").read_text(encoding="ascii"))
-                inactive = _value((folder / "memory.stat").read_text(encoding="ascii"), "inactive_file")
-            else:
-                cpu = int((self.folders["cpuacct"] / "cpuacct.usage").read_text(encoding="ascii")) / 1e9
-                folder = self.folders["memory"]
-                memory = int((folder / "memory.usage_in_bytes").read_text(encoding="ascii"))
-                inactive = _value((folder / "memory.stat").read_text(encoding="ascii"), "total_inactive_file")
-        except (FileNotFoundError, OSError) as error:
-            if isinstance(error, FileNotFoundError) or error.errno == 19:  # ENODEV: removed while it was read
-                return Usage(cpu_seconds=0.0, memory_bytes=0)
-            raise
-        return Usage(cpu_seconds=cpu, memory_bytes=max(0, memory - inactive))
+        """Nothing for a group that is gone."""
+        if self.version == "v2":
+            folder = self.folders[""]
+            cpu = _value(_read(folder / "cpu.stat"), "usage_usec") / 1e6
+            memory, cache = _read(folder / "memory.current"), _value(_read(folder / "memory.stat"), "inactive_file")
+        else:
+            folder = self.folders["memory"]
+            cpu = int(_read(self.folders["cpuacct"] / "cpuacct.usage") or 0) / 1e9
+            memory = _read(folder / "memory.usage_in_bytes")
+            cache = _value(_read(folder / "memory.stat"), "total_inactive_file")
+        return Usage(cpu_seconds=cpu, memory_bytes=max(0, int(memory or 0) - cache))
 
     def out_of_memory_kills(self) -> int:
         folder = self.folders["" if self.version == "v2" else "memory"]
-        name = "memory.events" if self.version == "v2" else "memory.oom_control"
-        try:
-            return _value((folder / name).read_text(encoding="ascii"), "oom_kill")
-        except FileNotFoundError:
-            return 0
+        return _value(_read(folder / ("memory.events" if self.version == "v2" else "memory.oom_control")), "oom_kill")
 
     def kill(self) -> None:
         """SIGKILL to every process in the group, however it daemonised. They may take a moment to be gone."""
         atomic = self.folders[""] / "cgroup.kill" if "" in self.folders else None
         if atomic is not None and atomic.exists():
-            with contextlib.suppress(FileNotFoundError):
-                atomic.write_text("1", encoding="ascii")
+            _write(atomic, "1")
             return
         folder = self.folders["" if self.version == "v2" else "pids"]
-        try:
-            (folder / "pids.max").write_text("0", encoding="ascii")  # no forks any more: the loop below ends
-            while pids := (folder / "cgroup.procs").read_text(encoding="ascii").split():
-                for pid in pids:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(int(pid), signal.SIGKILL)
-        except FileNotFoundError:
-            return
+        _write(folder / "pids.max", "0")  # no forks any more: the loop below ends
+        while pids := _read(folder / "cgroup.procs").split():
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
 
     def end(self) -> None:
         self.kill()

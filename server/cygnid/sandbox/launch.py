@@ -229,6 +229,7 @@ class Sandbox:
             host=None if namespace is None else namespace.host,
             disk_mb=spec.limits.disk_mb,
             written=written,
+            stderr=str(spec.stderr),
         )
         record.save(spec.folder)
         return record, (started.watcher_fd, started.init_fd)

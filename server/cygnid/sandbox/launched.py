@@ -120,6 +120,10 @@ class Launched:
                     signal.pidfd_send_signal(fd, signal.SIGKILL)
                 os.close(fd)
 
+    def _say(self, line: str) -> None:
+        with Path(self.record.stderr).open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+
     def _settle(self, init_fd: int | None) -> Ended:
         """End what is left (daemons outlive the command), then keep how it ended and clear up."""
         if self._group is not None:
@@ -142,6 +146,7 @@ class Launched:
             used = await asyncio.to_thread(used_bytes, self.record.written)
             if used > disk_mb * 1024 * 1024:
                 self.disk_exceeded = True
+                await asyncio.to_thread(self._say, f"[ended: it wrote more than {disk_mb} MB]")
                 await asyncio.to_thread(self._kill)
                 return
             pause = max(_SWEEP_SECONDS, _SWEEP_SHARE * (time.monotonic() - began))

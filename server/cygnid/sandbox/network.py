@@ -52,6 +52,7 @@ class Network:
         self._ready: deque[Namespace] = deque()
         self._filling: asyncio.Task[None] | None = None
         self._ip: Any = None
+        self._closed = False
         self._last_slot = int.from_bytes(os.urandom(2))
 
     async def prepare(self) -> None:
@@ -67,7 +68,10 @@ class Network:
         return namespace
 
     async def close(self) -> None:
-        """Let the spare ones go; bridge, rules and what runs stay."""
+        """Let the spare ones go; bridge, rules and what runs stay. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
         if self._filling is not None:
             self._filling.cancel()
             with suppress(asyncio.CancelledError):

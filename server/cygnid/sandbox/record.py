@@ -4,7 +4,6 @@
 `ended.json` is written once, by whoever sees the end.
 """
 
-import contextlib
 import json
 import os
 import secrets
@@ -41,6 +40,7 @@ class Record:
     disk_mb: int | None
     written: tuple[str, ...]
     """Folders whose sum is held to `disk_mb`."""
+    stderr: str
 
     def save(self, folder: Path) -> None:
         _write(folder / RECORD, asdict(self))
@@ -59,6 +59,7 @@ class Record:
             host=data["host"],
             disk_mb=data["disk_mb"],
             written=tuple(data["written"]),
+            stderr=data["stderr"],
         )
 
 
@@ -93,8 +94,12 @@ def write_ended(folder: Path, group: Group | None, *, rebooted: bool) -> Ended:
     code, name = (None, None if rebooted else signal.SIGKILL.name) if status is None else decode(status)
     oom = group is not None and name == signal.SIGKILL.name and group.out_of_memory_kills() > 0
     ended = Ended(at=at, code=code, signal=name, out_of_memory=oom)
-    with contextlib.suppress(FileNotFoundError):  # the folder is gone: another process saw the end and was done with it
-        _write(folder / ENDED, {**asdict(ended), "at": ended.at.isoformat()})
+    try:
+        _write(folder / ENDED, {**asdict(ended), "at": ended.at.isoformat()}, replace=False)
+    except FileExistsError:
+        return read_ended(folder) or ended
+    except FileNotFoundError:  # the folder is gone: another process saw the end and was done with it
+        pass
     return ended
 
 
@@ -112,7 +117,14 @@ def _status(folder: Path) -> tuple[int | None, datetime]:
     return None, datetime.now(UTC)
 
 
-def _write(path: Path, data: dict[str, object]) -> None:
+def _write(path: Path, data: dict[str, object], *, replace: bool = True) -> None:
+    """Whole or not at all. Raises FileExistsError unless it may replace."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     beside.write_text(json.dumps(data), encoding="ascii")
-    beside.replace(path)
+    if replace:
+        beside.replace(path)
+        return
+    try:
+        path.hardlink_to(beside)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,6 +1,8 @@
 """`cygnid serve`: the API in one process, on a socket that the supervisor listens on."""
 
+import asyncio
 import socket
+from contextlib import suppress
 from types import FrameType
 
 import uvicorn
@@ -9,7 +11,9 @@ from cygnid.app import App, create_app
 from cygnid.settings import Settings
 from cygnid.up.processes import say_ready
 
-_LAST_RESORT_SECONDS = 5
+_LAST_RESORT_SECONDS = 60
+"""After a hand-over, how long a request may go on in the old API; streams are told to end at once."""
+_FIRST_REQUEST_SECONDS, _PAUSE = 2.0, 0.05
 
 
 class _Server(uvicorn.Server):
@@ -24,6 +28,19 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             say_ready(self._ready)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listener in (*self.servers, *(sockets or [])):
+            listener.close()
+        # A connection that was accepted has a request under way: closed unread, its client would see a reset.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._first_requests(), _FIRST_REQUEST_SECONDS)
+        await super().shutdown()
+
+    async def _first_requests(self) -> None:
+        await asyncio.sleep(_PAUSE)  # what the kernel gave us last becomes a connection
+        while any(connection.cycle is None for connection in self.server_state.connections):  # noqa: ASYNC110 - no event
+            await asyncio.sleep(_PAUSE)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._app.stopping.set()

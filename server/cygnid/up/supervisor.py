@@ -26,7 +26,7 @@ from cygnid.up.processes import Program, StartFailed, run_once
 from cygnid.up.report import Pids, Reporter, Summary
 
 _HEALTHY_SECONDS = 90
-_API_GRACE_SECONDS = 10
+_API_GRACE_SECONDS = 6
 _WORKER_GRACE_SECONDS = 30
 _FIRST_PAUSE, _LONGEST_PAUSE, _STABLE = 0.2, 15.0, 30.0
 """Seconds: a process that ends is started again after a pause that doubles until it stays up."""

@@ -101,7 +101,12 @@ class FakeRuntime:
 
     async def run(self, spec: CommandSpec, *, timeout_seconds: float) -> CommandResult:
         await self.kill(spec.id)
-        process = self._commands[spec.id] = await self._start(spec, None)
+        starting = asyncio.ensure_future(self._start(spec, None))
+        try:
+            process = self._commands[spec.id] = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            await self._end(await starting, 0)
+            raise
         timed_out = False
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -179,13 +184,16 @@ class FakeRuntime:
         process.ended.set()
 
     async def _end(self, process: Process, grace_seconds: float) -> None:
-        for sig, patience in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, None)):
-            if not process.ended.is_set() and (sig is signal.SIGKILL or grace_seconds):
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.child.pid, sig)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(patience):
-                    await process.ended.wait()
+        if grace_seconds and not process.ended.is_set():
+            self._signal(process, signal.SIGTERM)
+            await asyncio.wait([asyncio.create_task(process.ended.wait())], timeout=grace_seconds)
+        if not process.ended.is_set():
+            self._signal(process, signal.SIGKILL)
+        await process.ended.wait()
+
+    def _signal(self, process: Process, sig: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.child.pid, sig)
 
 
 def _members(process_id: str) -> list[int]:
