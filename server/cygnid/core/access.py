@@ -7,7 +7,7 @@ import msgspec
 
 from cygnid.core.actors import Actor
 from cygnid.core.db import Read
-from cygnid.core.errors import InsufficientScope, NotFound
+from cygnid.core.errors import Forbidden, InsufficientScope, NotFound
 
 
 class Permission(StrEnum):
@@ -95,6 +95,7 @@ _ROLES = {
     "billing": "billing:* projects:read teams:read members:read events:read",
     "auditor": " ".join(sorted(p for p in ALL if p.endswith(":read") and p != Permission.ENV_READ)),
 }
+BOUND = "A deploy token acts in its own project and environment only."
 ROLES: dict[str, frozenset[Permission]] = {name: expand(scopes.split()) for name, scopes in _ROLES.items()}
 """Built-in roles, the same in every installation."""
 
@@ -125,12 +126,24 @@ async def permissions_by_team(read: Read, actor: Actor) -> dict[str, frozenset[P
     return found
 
 
-async def team_access(read: Read, actor: Actor, team_id: str, needs: Permission) -> TeamAccess:
-    """Raises NotFound for a team that is not the actor's, InsufficientScope for one where the permission lacks."""
+async def team_access(
+    read: Read,
+    actor: Actor,
+    team_id: str,
+    needs: Permission,
+    *,
+    project_id: str | None = None,
+    environment: str | None = None,
+) -> TeamAccess:
+    """`project_id`, `environment`: what inside the team it is about; None: the team as a whole, or every environment.
+    Raises NotFound for a team that is not the actor's, InsufficientScope for one where the permission lacks, Forbidden
+    for a deploy token outside its own project or environment."""
     permissions = (await permissions_by_team(read, actor)).get(team_id)
     if permissions is None:
         raise NotFound
     require(permissions, needs)
+    if not actor.reaches(project_id, environment):
+        raise Forbidden(BOUND, hint="Use a team or personal token for anything else.")
     return TeamAccess(actor=actor, team_id=team_id, permissions=permissions)
 
 

@@ -29,6 +29,12 @@ class Actor:
     """Of the bucket this caller is counted in."""
     ip: str | None = None
 
+    def reaches(self, project_id: str | None, environment: str | None) -> bool:
+        """Whether this is within what the actor is bound to; `project_id` None: something of the whole team."""
+        if self.project_id is None:
+            return True
+        return project_id == self.project_id and self.environment in (None, environment)
+
     @property
     def bucket(self) -> str:
         """One per team for team and deploy tokens, per user for the others, per address for nobody."""

@@ -28,6 +28,7 @@ from cygnid.core.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
+from cygnid.core.paging import link_header
 from cygnid.core.plans import PLANS
 from cygnid.core.ratelimit import Limiter
 from cygnid.core.schemas import ENCODER, Page
@@ -303,6 +304,8 @@ class _Run:
         paged = isinstance(answer.data, Page)
         if not paged and answer.version is None and self._item.method != "GET":
             return self._send(data, self._item.status, answer)
+        if paged:
+            self._state["headers"]["Link"] = link_header(str(self._request.url), answer.data.pagination)
         tagged = data + ENCODER.encode(answer.data.pagination) if paged else data
         tag = etag.etag(tagged, answer.version)
         self._state["headers"] |= {

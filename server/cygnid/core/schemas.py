@@ -11,9 +11,6 @@ from cygnid.core.errors import FieldError
 
 Timestamp = Annotated[datetime, Meta(tz=True)]
 FreeMap = dict[str, Any]
-Labels = Annotated[
-    dict[Annotated[str, Meta(min_length=1, max_length=63)], Annotated[str, Meta(max_length=255)]], Meta(max_length=32)
-]
 
 
 class In(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -22,11 +19,6 @@ class In(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True
 
 class Out(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     """An answer. No field has a default: an absent value is null, an absent list is []."""
-
-
-def given(**fields: Any) -> dict[str, Any]:
-    """The fields that a PATCH body named: UNSET ones are left out, null stays."""
-    return {name: value for name, value in fields.items() if value is not UNSET}
 
 
 class Pagination(Out, frozen=True, kw_only=True):

@@ -28,7 +28,7 @@ async def sandbox_checks(data: Path, installation: Installation) -> Sequence[Fin
             runtime = ProcessRuntime(folder=folder, sandbox=sandbox)
             await runtime.prepare()
             problems = await runtime.check()
-            findings += [("broken", problem, None) for problem in problems]
+            findings.extend(("broken", problem, None) for problem in problems)
             if not problems:
                 findings.append(("ok", "an instance started, resolved a name and connected out", None))
         return findings

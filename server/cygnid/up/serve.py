@@ -4,8 +4,10 @@ import asyncio
 import socket
 from contextlib import suppress
 from types import FrameType
+from typing import cast
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from cygnid.app import App, create_app
 from cygnid.settings import Settings
@@ -39,7 +41,9 @@ class _Server(uvicorn.Server):
 
     async def _first_requests(self) -> None:
         await asyncio.sleep(_PAUSE)  # what the kernel gave us last becomes a connection
-        while any(connection.cycle is None for connection in self.server_state.connections):  # noqa: ASYNC110 - no event
+        connections = cast("set[HttpToolsProtocol]", self.server_state.connections)
+        # typed as always there, but None until the first request was read
+        while not all(cast("object | None", connection.cycle) for connection in connections):  # noqa: ASYNC110  uvicorn has no event for it
             await asyncio.sleep(_PAUSE)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -18,8 +18,9 @@ from cygnid.core.db import Read, Tx
 from cygnid.core.errors import NameTaken, NotFound, PreconditionFailed, Unauthorized
 from cygnid.core.front import asgi
 from cygnid.core.http import OPERATIONS, Answer, Call, Services, operation
+from cygnid.core.paging import Listing, PageQuery, fetch
 from cygnid.core.ratelimit import Limiter
-from cygnid.core.schemas import In, Out
+from cygnid.core.schemas import In, Out, Page
 from cygnid.core.secrets import Secrets
 
 _first = len(OPERATIONS)
@@ -55,6 +56,14 @@ class Team(TeamAccess):
 async def list_things(read: Read, access: Team, query: ThingQuery) -> list[Thing]:
     """List things."""
     return await read.all(Thing, "SELECT id, size FROM things WHERE size >= $1 ORDER BY id", query.least)
+
+
+@operation("GET", "/v1/{team}/pages", id="things.pages", needs=Permission.PROJECTS_READ)
+async def page_things(read: Read, access: Team, query: PageQuery) -> Page[Thing]:
+    """List things by page."""
+    return await fetch(
+        read, Thing, Listing(select="SELECT id, size FROM things", sorts={"id": "id"}, default="id"), query
+    )
 
 
 @operation("GET", "/v1/{team}/things/{id}", id="things.get", needs=Permission.PROJECTS_READ)
@@ -266,6 +275,15 @@ async def test_a_plan_is_counted_and_its_end_is_a_429(client: httpx2.AsyncClient
     assert (answer.status_code, error(answer)["code"]) == (429, "rate_limited")
     assert int(answer.headers["retry-after"]) > 0
     assert "x-ratelimit-limit" not in (await client.get("/v1/a/things")).headers
+
+
+async def test_a_page_names_its_neighbours(client: httpx2.AsyncClient):
+    for name in ("one", "two"):
+        await make(client, name)
+    answer = await client.get("/v1/a/pages?limit=1")
+    assert [thing["id"] for thing in answer.json()["data"]] == ["one"]
+    assert answer.json()["meta"]["pagination"]["total"] == 2
+    assert 'rel="next"' in answer.headers["link"]
 
 
 async def test_browsers_may_ask_from_anywhere(client: httpx2.AsyncClient):

@@ -1,6 +1,6 @@
 """Which team a request is about, and which teams a list shows."""
 
-from cygnid.core.access import Permission, TeamAccess, permissions_by_team, require, team_access
+from cygnid.core.access import BOUND, Permission, TeamAccess, permissions_by_team, require, team_access
 from cygnid.core.actors import Actor
 from cygnid.core.db import Read
 from cygnid.core.errors import Forbidden, ValidationError
@@ -23,9 +23,11 @@ async def chosen_team(read: Read, actor: Actor, team_id: str | None, needs: Perm
 
 async def teams_with(read: Read, actor: Actor, team_id: str | None, needs: Permission) -> list[str]:
     """The teams that a list shows: the named one, or every one in which the caller may do this.
-    Raises NotFound and InsufficientScope as for one team; also when the permission lacks in every team."""
+    Raises NotFound, InsufficientScope and Forbidden as for one team; also when the permission lacks in every team."""
     if team_id is not None:
         return [(await team_access(read, actor, team_id, needs)).team_id]
+    if not actor.reaches(None, None):
+        raise Forbidden(BOUND, hint="Use a team or personal token for anything else.")
     by_team = await permissions_by_team(read, actor)
     found = sorted(team for team, permissions in by_team.items() if needs in permissions)
     if by_team and not found:

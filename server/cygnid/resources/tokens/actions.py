@@ -118,8 +118,9 @@ async def create_token(tx: Tx, actor: Actor, new: NewToken) -> tuple[TokenRow, s
         return await issue(tx, actor, new, user_id=actor.user_id)
     if new.team_id is None:
         raise ValidationError.one("teamId", "A team or deploy token belongs to a team.", code="required")
-    access = await team_access(tx, actor, new.team_id, Permission.TOKENS_WRITE)
-    _same_reach(actor, new.project_id, new.environment)
+    access = await team_access(
+        tx, actor, new.team_id, Permission.TOKENS_WRITE, project_id=new.project_id, environment=new.environment
+    )
     _nothing_more(wanted, access.permissions)
     return await issue(tx, actor, new, user_id=None)
 
@@ -213,9 +214,11 @@ async def _changeable(tx: Tx, actor: Actor, token_id: str) -> TokenRow:
     if row is None:
         raise NotFound
     if row.team_id is not None:
-        access = await team_access(tx, actor, row.team_id, Permission.TOKENS_WRITE)
-        if not _reaches(actor, row.project_id, row.environment):
+        if not actor.reaches(row.project_id, row.environment):
             raise NotFound
+        access = await team_access(
+            tx, actor, row.team_id, Permission.TOKENS_WRITE, project_id=row.project_id, environment=row.environment
+        )
         _nothing_more(expand(row.scopes), access.permissions)
     elif row.user_id == actor.user_id:
         require(expand(actor.scopes), Permission.TOKENS_WRITE)
@@ -256,16 +259,6 @@ def _nothing_more(wanted: frozenset[Permission], have: frozenset[Permission]) ->
             details={"requiredScopes": missing, "grantedScopes": sorted(have)},
             headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{" ".join(missing)}"'},
         )
-
-
-def _reaches(actor: Actor, project_id: str | None, environment: str | None) -> bool:
-    """A deploy token reaches its project, or its environment of it; everybody else the whole team."""
-    return actor.project_id is None or (actor.project_id == project_id and actor.environment in (None, environment))
-
-
-def _same_reach(actor: Actor, project_id: str | None, environment: str | None) -> None:
-    if not _reaches(actor, project_id, environment):
-        raise Forbidden("A deploy token makes tokens for its own project and environment only.")
 
 
 def _check(new: NewToken) -> None:
