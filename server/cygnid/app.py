@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Never
 
 from litestar.types import Receive, Send
 
@@ -12,6 +12,7 @@ from cygnid.core.front import Front, asgi
 from cygnid.core.http import OPERATIONS, Services
 from cygnid.core.ratelimit import Limiter
 from cygnid.core.secrets import Secrets
+from cygnid.core.wakeups import Wakeups
 from cygnid.resources.platform import endpoints as platform
 from cygnid.resources.tokens.actions import authenticate
 from cygnid.settings import Settings
@@ -27,20 +28,29 @@ class App:
         self.stopping = asyncio.Event()
         self._settings = settings
         self._pool: db.Pool | None = None
+        self._listening: asyncio.Task[Never] | None = None
         self._front: Front | None = None
 
     async def start(self) -> None:
         settings = self._settings
         self._pool = await db.connect(settings.database_url, size=settings.pool_size)
+        wakeups = Wakeups(settings.database_url)
+        self._listening = asyncio.create_task(wakeups.run())
         services = Services(
+            settings=settings,
             pool=self._pool,
             secrets=Secrets(settings.key()),
             limiter=Limiter(),
             authenticate=authenticate,
+            wakeups=wakeups,
+            stopping=self.stopping,
         )
         self._front = asgi(services, OPERATIONS)
 
     async def stop(self) -> None:
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.gather(self._listening, return_exceptions=True)
         if self._pool is not None:
             await self._pool.close()
 

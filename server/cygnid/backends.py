@@ -1,16 +1,24 @@
-"""The outside world as tasks see it: protocols only. `worker.py` fills them in."""
+"""What tasks are handed: the outside world as protocols, and the database. `worker.py` fills it in."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from cygnid.build.base import Builder
+from cygnid.core.db import Pool
+from cygnid.core.secrets import Secrets
+from cygnid.core.wakeups import Wakeups
 from cygnid.edge.base import Edge
 from cygnid.runtime.base import Runtime
+from cygnid.settings import Settings
 from cygnid.source.base import Source
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backends:
+    settings: Settings
+    pool: Pool
+    secrets: Secrets
+    wakeups: Wakeups
     source: Source
     builder: Builder
     runtime: Runtime

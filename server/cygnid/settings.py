@@ -46,6 +46,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         30.0
     )
 
+    def uid(self, number: int) -> int | None:
+        """The user of this number (`uid_numbers`); None when the installation runs as an ordinary user."""
+        return None if self.uid_base is None else self.uid_base + number
+
+    def host(self, project: str, environment: str) -> str:
+        """What an environment is called in `apps_url`."""
+        return project if environment == "production" else f"{project}--{environment}"
+
     def key(self) -> bytes:
         """The 32 bytes of the secret key. Raises InvalidSetting."""
         text = self.secret_key or (self.home / "keys" / "secret.key").read_text().strip()

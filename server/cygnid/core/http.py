@@ -3,6 +3,7 @@
 An endpoint names what it needs as typed parameters and returns a Struct; it never sees the HTTP framework.
 """
 
+import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -33,6 +34,8 @@ from cygnid.core.plans import PLANS
 from cygnid.core.ratelimit import Limiter
 from cygnid.core.schemas import ENCODER, Page
 from cygnid.core.secrets import Secrets
+from cygnid.core.wakeups import Wakeups
+from cygnid.settings import Settings
 
 log = logging.getLogger("cygnid.http")
 Needs = Permission | Literal["public", "any"]
@@ -43,10 +46,14 @@ JSON = ("application/json", "application/merge-patch+json")
 class Services:
     """What the door needs of the running process."""
 
+    settings: Settings
     pool: Pool
     secrets: Secrets
     limiter: Limiter
     authenticate: Authenticator
+    wakeups: Wakeups
+    stopping: asyncio.Event
+    """Set when the process shall end: streams end then."""
 
 
 @dataclass(frozen=True, kw_only=True)

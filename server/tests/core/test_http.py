@@ -22,6 +22,8 @@ from cygnid.core.paging import Listing, PageQuery, fetch
 from cygnid.core.ratelimit import Limiter
 from cygnid.core.schemas import In, Out, Page
 from cygnid.core.secrets import Secrets
+from cygnid.core.wakeups import Wakeups
+from cygnid.settings import Settings
 
 _first = len(OPERATIONS)
 
@@ -124,7 +126,15 @@ async def client(database_url: str) -> AsyncGenerator[httpx2.AsyncClient]:
     async with db.begin(pool) as tx:
         await tx.execute("CREATE TABLE things (id text PRIMARY KEY, size int, version int)")
         await tx.execute("CREATE TABLE log (id text, FOREIGN KEY (id) REFERENCES things DEFERRABLE INITIALLY DEFERRED)")
-    services = Services(pool=pool, secrets=Secrets(bytes(32)), limiter=Limiter(), authenticate=authenticate)
+    services = Services(
+        settings=Settings(),
+        pool=pool,
+        secrets=Secrets(bytes(32)),
+        limiter=Limiter(),
+        authenticate=authenticate,
+        wakeups=Wakeups(database_url),
+        stopping=asyncio.Event(),
+    )
     transport = httpx2.ASGITransport(app=asgi(services, MINE), raise_app_exceptions=False)
     async with httpx2.AsyncClient(
         transport=transport, base_url="http://api", headers={"Authorization": "Bearer enterprise-*"}

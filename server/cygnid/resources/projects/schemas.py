@@ -1,0 +1,124 @@
+"""What is said of projects and their environments."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from cygnid.core.errors import NameTaken
+from cygnid.core.schemas import In, Out, Timestamp
+
+ProjectStatus = Literal["active", "paused", "deleted"]
+EnvironmentType = Literal["production", "preview", "development", "custom"]
+Command = Annotated[str, Meta(min_length=1, max_length=4096)]
+ProcessType = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")]
+
+
+class ProjectEvent(StrEnum):
+    CREATED = "project.created"
+    UPDATED = "project.updated"
+    DELETED = "project.deleted"
+    RESTORED = "project.restored"
+    PAUSED = "project.paused"
+    RESUMED = "project.resumed"
+
+
+class EnvironmentEvent(StrEnum):
+    CREATED = "environment.created"
+    DELETED = "environment.deleted"
+    RESTORED = "environment.restored"
+
+
+class ProjectNameTaken(NameTaken):
+    """Another project of this installation has this name."""
+
+    hint = "Choose another name: names are hosts, and a deleted project keeps its name until it is purged."
+
+
+class EnvironmentNameTaken(NameTaken):
+    """The project has an environment of this name."""
+
+    hint = "Choose another name: a deleted environment keeps its name until it is purged."
+
+
+class BuildSettings(In, frozen=True, kw_only=True):
+    """How the project is built; null: as cygni.toml says, else as detected."""
+
+    root_dir: Annotated[str, Meta(max_length=1024)] | None = None
+    builder: Literal["auto", "process"] = "auto"
+    install_command: Command | None = None
+    build_command: Command | None = None
+    output_dir: Annotated[str, Meta(max_length=1024)] | None = None
+    release_command: Command | None = None
+
+
+class HealthCheckInput(In, frozen=True, kw_only=True):
+    """Healthy is 200 to 399, asked of the instance with the app's Host."""
+
+    path: Annotated[str, Meta(pattern=r"^/[!-~]*$", max_length=2048)]
+    timeout_seconds: Annotated[int, Meta(ge=1, le=3600)] = 60
+    interval_seconds: Annotated[int, Meta(ge=1, le=3600)] = 10
+
+
+class ProcessInput(In, frozen=True, kw_only=True):
+    """What the API wants of one process type; null leaves a field to the repository."""
+
+    type: ProcessType
+    command: Command | None = None
+    port: Annotated[int, Meta(ge=1024, le=65535)] | None = None
+    protocol: Literal["http1", "h2c"] | None = None
+    keep_alive_seconds: Annotated[int, Meta(ge=1, le=3600)] | None = None
+    instances: Annotated[int, Meta(ge=0, le=100)] | None = None
+    cpu: Annotated[float, Meta(ge=0.05, le=64, multiple_of=0.05)] | None = None
+    memory_mb: Annotated[int, Meta(ge=16, le=1_048_576)] | None = None
+    health_check: HealthCheckInput | None = None
+
+
+class DeploymentSummary(Out, frozen=True, kw_only=True):
+    id: str
+    status: str
+    created_at: Timestamp
+
+
+class BuildSettingsOut(Out, frozen=True, kw_only=True):
+    root_dir: str | None
+    builder: Literal["auto", "process"]
+    install_command: str | None
+    build_command: str | None
+    output_dir: str | None
+    release_command: str | None
+
+
+class Project(Out, frozen=True, kw_only=True):
+    id: str
+    team_id: str
+    name: str
+    status: ProjectStatus
+    framework: str | None
+    build: BuildSettingsOut
+    labels: dict[str, str]
+    url: str | None
+    """Of production; null: no web process yet."""
+    current_deployment_id: str | None
+    latest_deployment: DeploymentSummary | None
+    paused_at: Timestamp | None
+    deleted_at: Timestamp | None
+    purge_at: Timestamp | None
+    created_at: Timestamp
+    updated_at: Timestamp
+    created_by: str
+
+
+class Environment(Out, frozen=True, kw_only=True):
+    id: str
+    team_id: str
+    project_id: str
+    name: str
+    type: EnvironmentType
+    current_deployment_id: str | None
+    url: str | None
+    deleted_at: Timestamp | None
+    purge_at: Timestamp | None
+    created_at: Timestamp
+    updated_at: Timestamp
+    created_by: str
