@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.make.api import Api, api_of
 from tests.make.database import TestServer, fresh_database
 
 _URL = "CYGNI_TEST_SERVER"
@@ -60,3 +61,10 @@ async def module_database_url(postgres_server: str) -> AsyncIterator[str]:
     """A migrated database that the tests of one module share."""
     async with fresh_database(postgres_server) as url:
         yield url
+
+
+@pytest.fixture
+async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    """The API in this process, two teams, no rate limits."""
+    async with api_of(database_url, tmp_path) as made:
+        yield made
