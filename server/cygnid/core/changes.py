@@ -21,6 +21,11 @@ class Wake(StrEnum):
     INSTANCES = "wake.instances"
     DUE = "wake.due"
     SEALER = "wake.sealer"
+    SEALED = "wake.sealed"
+    LOGS = "wake.logs"
+    """There is something to read: a stream opened or closed, a note."""
+    LINES = "wake.lines"
+    """Log lines were stored."""
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):

@@ -98,7 +98,7 @@ async def fetch(
     if cursor is None and page * query.limit > COUNTED:
         raise ValidationError.one("page", f"Page numbers end at {COUNTED} rows: go on with cursor", code="out_of_range")
 
-    sql, values = _filtered(listing, conditions)
+    sql, values = filtered(listing, conditions)
     filters = tuple(values)
     backwards = cursor is not None and cursor.direction == "before"
     order = ", ".join(f"{key.column} {'DESC' if key.descending != backwards else 'ASC'}" for key in keys)
@@ -187,7 +187,8 @@ def _keys(sort: str, listing: Listing, *, is_from_cursor: bool) -> list[_Key]:
     return keys if any(key.column == "id" for key in keys) else [*keys, _Key("id", keys[-1].descending)]
 
 
-def _filtered(listing: Listing, conditions: Sequence[Condition]) -> tuple[str, list[Any]]:
+def filtered(listing: Listing, conditions: Sequence[Condition]) -> tuple[str, list[Any]]:
+    """The whole list as SQL and its parameters."""
     values: list[Any] = []
     texts: list[str] = []
     for condition in conditions:
