@@ -96,7 +96,10 @@ def _named(value: object, otherwise: Level) -> Level:
     if isinstance(value, bool):
         return otherwise
     if isinstance(value, int | float):
-        return next((name for number, name in _NUMBERS if value <= number), "error")
+        for highest, name in _NUMBERS:
+            if value <= highest:
+                return name
+        return "error"
     return _WORDS.get(str(value).lower(), otherwise)
 
 

@@ -11,7 +11,7 @@ from cygnid.core.db import Read
 from cygnid.core.paging import Condition, Listing, LogQuery, fetch, filtered, where
 from cygnid.core.schemas import Page
 from cygnid.resources.logs.lines import LATEST_MS, first_id, line_id, milliseconds
-from cygnid.resources.logs.schemas import Level, LogFilter, LogLine, RequestLog, Source, Stream
+from cygnid.resources.logs.schemas import Level, LinesQuery, LogLine, RequestLog, Source, Stream, StreamQuery
 
 LINES = Listing(
     select="""SELECT id, timestamp, project_id, environment, source, level, stream, message, truncated, deployment_id,
@@ -75,7 +75,7 @@ def of_deployment(deployment_id: str) -> Condition:
     return where("deployment_id = $1 AND source IN ('build', 'system')", deployment_id)
 
 
-def matching(asked: LogFilter) -> list[Condition]:
+def matching(asked: LinesQuery | StreamQuery) -> list[Condition]:
     """The filters that are set."""
     found: list[Condition] = []
     if asked.environment is not None:

@@ -49,8 +49,11 @@ class Gap(Out, frozen=True, kw_only=True):
     from_: Timestamp | None
 
 
-class LogFilter(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
-    """Which lines; all that are given must hold."""
+Search = Annotated[str, Meta(min_length=1, max_length=1000)]
+
+
+class LinesQuery(LogQuery, frozen=True, kw_only=True):
+    """Which lines, in pages; all that is given must hold."""
 
     project_id: str | None = None
     environment: str | None = None
@@ -60,10 +63,22 @@ class LogFilter(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     request_id: list[str] | None = None
     level: list[Level] | None = None
     source: list[Source] | None = None
-    search: Annotated[str, Meta(min_length=1, max_length=1000)] | None = None
+    search: Search | None = None
     since: Timestamp | None = None
     until: Timestamp | None = None
 
 
-class LinesQuery(LogQuery, LogFilter, frozen=True, kw_only=True):
-    """Lines in pages."""
+class StreamQuery(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """The same without pages; a Struct cannot have the fields of two."""
+
+    project_id: str | None = None
+    environment: str | None = None
+    deployment_id: list[str] | None = None
+    process: list[str] | None = None
+    instance_id: list[str] | None = None
+    request_id: list[str] | None = None
+    level: list[Level] | None = None
+    source: list[Source] | None = None
+    search: Search | None = None
+    since: Timestamp | None = None
+    until: Timestamp | None = None
