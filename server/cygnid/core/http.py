@@ -7,7 +7,9 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, Protocol, TypeVar, get_type_hints
 
 import msgspec
@@ -97,6 +99,8 @@ class Answer:
     warnings: Sequence[schemas.Warning] = ()
     has_secret: bool = False
     """`data` holds a secret that is shown once: not stored beyond ten minutes, never cached."""
+    status: int | None = None
+    """Of a GET, where it is not the operation's own: health when the platform is down. Never cached."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +124,12 @@ class Operation:
     @property
     def summary(self) -> str:
         return (inspect.getdoc(self.endpoint) or "").partition("\n")[0]
+
+    @cached_property
+    def reads(self) -> bool:
+        """Whether a GET of it takes a connection; one that does not answers while the database is away."""
+        free = {"call", "actor", "query"}
+        return any(name not in free and f"{{{name}}}" not in self.path for name in self.inputs)
 
 
 OPERATIONS: list[Operation] = []
@@ -211,8 +221,8 @@ class _Run:
             client=request.headers.get("x-cygni-client", ""),
         )
         if item.method == "GET":
-            async with read(services.pool) as reader:
-                answer = await self._ask(reader, call)
+            async with read(services.pool) if item.reads else nullcontext() as reader:
+                answer = _answer(await item.endpoint(**await self._inputs(reader, call)))
             return self._reply(answer, ENCODER.encode(_data_of(answer.data)))
         key = self._key(actor)
         async with begin(services.pool) as tx:
@@ -280,10 +290,7 @@ class _Run:
             idempotency.parse_key(header),
         )
 
-    async def _ask(self, reader: Read, call: Call) -> Answer:
-        return _answer(await self._item.endpoint(**await self._inputs(reader, call)))
-
-    async def _inputs(self, connection: Read, call: Call) -> dict[str, Any]:
+    async def _inputs(self, connection: Read | None, call: Call) -> dict[str, Any]:
         known = {
             "tx": connection,
             "read": connection,
@@ -305,9 +312,9 @@ class _Run:
     def _reply(self, answer: Answer, data: bytes) -> Response[bytes]:
         if answer.location:
             self._state["headers"]["Location"] = answer.location
-        if answer.has_secret:
+        if answer.has_secret or answer.status:
             self._state["headers"]["Cache-Control"] = "no-store"
-            return self._send(data, self._item.status, answer)
+            return self._send(data, answer.status or self._item.status, answer)
         paged = isinstance(answer.data, Page)
         if not paged and answer.version is None and self._item.method != "GET":
             return self._send(data, self._item.status, answer)
