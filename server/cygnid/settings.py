@@ -54,6 +54,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """What an environment is called in `apps_url`."""
         return project if environment == "production" else f"{project}--{environment}"
 
+    def url(self, project: str, environment: str) -> str:
+        """Where an environment answers."""
+        return self.apps_url.format(host=self.host(project, environment))
+
     def key(self) -> bytes:
         """The 32 bytes of the secret key. Raises InvalidSetting."""
         text = self.secret_key or (self.home / "keys" / "secret.key").read_text().strip()

@@ -21,6 +21,7 @@ class Wake(StrEnum):
     INSTANCES = "wake.instances"
     DUE = "wake.due"
     SEALER = "wake.sealer"
+    PUBLISHED = "wake.published"
     SEALED = "wake.sealed"
     LOGS = "wake.logs"
     """There is something to read: a stream opened or closed, a note."""
