@@ -16,6 +16,8 @@ else:
     Connection = Pool = Any
 
 Row = TypeVar("Row", bound=msgspec.Struct)
+AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+"""What is raised while the database cannot be reached, or has just broken our connection."""
 
 
 class Read:
