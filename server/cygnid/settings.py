@@ -37,14 +37,36 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     uid_base: Annotated[
         int | None, Meta(description="First of the installation's own users; none when it runs as an ordinary user.")
     ] = None
+    apps_subnet: Annotated[
+        str, Meta(description="The applications' own network (CIDR); empty: a free one of 10.0.0.0/8.")
+    ] = ""
+    build_networks: Annotated[
+        str, Meta(description="Private networks (CIDR, by commas) that builds may reach: package indexes, proxies.")
+    ] = ""
+    build_env: Annotated[
+        str, Meta(description="Variables of the operator's environment that every build gets, by commas.")
+    ] = (
+        "HTTP_PROXY,HTTPS_PROXY,NO_PROXY,http_proxy,https_proxy,no_proxy,SSL_CERT_FILE,NODE_EXTRA_CA_CERTS,"
+        "UV_INDEX_URL,UV_DEFAULT_INDEX,npm_config_registry"
+    )
     installation_id: Annotated[
         str, Meta(description="Names what is the installation's own on the machine; set by `up`.")
     ] = "local"
     default_plan: Annotated[Literal["free", "pro", "enterprise"], Meta(description="The plan of a new team.")] = "pro"
     pool_size: Annotated[int, Meta(description="Database connections of each process.", ge=2, le=100)] = 8
+    log_retention_days: Annotated[int, Meta(description="How many days log lines are kept.", ge=1, le=365)] = 7
     lease_seconds: Annotated[float, Meta(description="How long a worker that falls silent keeps its work.", gt=0)] = (
         30.0
     )
+
+    @property
+    def edge_folder(self) -> Path:
+        return self.home / "edge"
+
+    @property
+    def access_log(self) -> Path:
+        """What the edge writes of each request."""
+        return self.edge_folder / "access.log"
 
     def uid(self, number: int) -> int | None:
         """The user of this number (`uid_numbers`); None when the installation runs as an ordinary user."""

@@ -44,17 +44,18 @@ class Mask:
     """Replaces secret values by `***`."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._values = sorted({value for value in secrets if value}, key=len, reverse=True)
-        self._found = re.compile("|".join(re.escape(value) for value in self._values)) if self._values else None
+        values = sorted({value for value in secrets if value}, key=len, reverse=True)
+        self._bytes = [value.encode() for value in values]
+        self._found = re.compile("|".join(re.escape(value) for value in values)) if values else None
 
     def __call__(self, text: str) -> str:
         return self._found.sub(MASK, text) if self._found else text
 
-    def held_back(self, text: str) -> int:
-        """How many characters at the end of an unfinished text may be the beginning of a secret."""
-        for length in range(min(len(text), max(map(len, self._values), default=1) - 1), _SHORTEST_PREFIX - 1, -1):
-            end = text[-length:]
-            if any(value.startswith(end) for value in self._values):
+    def held_back(self, raw: bytes) -> int:
+        """How many bytes at the end of an unfinished line may be the beginning of a secret."""
+        longest = max((len(value) for value in self._bytes), default=1)
+        for length in range(min(len(raw), longest - 1), _SHORTEST_PREFIX - 1, -1):
+            if any(value.startswith(raw[-length:]) for value in self._bytes):
                 return length
         return 0
 
