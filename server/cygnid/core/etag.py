@@ -9,6 +9,7 @@ from base64 import urlsafe_b64encode
 from hashlib import sha256
 
 from cygnid.core.errors import PreconditionFailed
+from cygnid.core.schemas import ENCODER, Out
 
 _LISTED = re.compile(r'(?:W/)?("[^"]*")')
 _VERSIONED = re.compile(r'"[A-Za-z0-9_-]{22}\.([0-9]{1,18})"')
@@ -37,3 +38,9 @@ def required_version(if_match: str | None) -> int | None:
     if found is None:
         raise PreconditionFailed("If-Match is not an ETag of this resource.")
     return int(found[1])
+
+
+def require(if_match: int | None, version: int, data: Out) -> None:
+    """Raises PreconditionFailed, with the tag of now, when the client read another version than this."""
+    if if_match not in (None, version):
+        raise PreconditionFailed(details={"etag": etag(ENCODER.encode(data), version)})

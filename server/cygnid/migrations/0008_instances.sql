@@ -72,3 +72,7 @@ CREATE INDEX instances_forgotten ON instances (forgotten_at) WHERE forgotten_at 
 CREATE INDEX instances_environment ON instances (environment_id, created_at DESC, id DESC);
 CREATE INDEX instances_deployment ON instances (deployment_id);
 CREATE INDEX instances_project ON instances (project_id);
+
+-- The environments of which something is left on the machine: they are not purged before it is gone.
+CREATE VIEW occupied_environments AS
+SELECT DISTINCT environment_id FROM instances WHERE forgotten_at IS NULL;

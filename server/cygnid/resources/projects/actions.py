@@ -1,16 +1,19 @@
 """What can happen to projects and their environments."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
-from cygnid.core import changes, clock
+from cygnid.core import changes, clock, etag
 from cygnid.core.access import TeamAccess
 from cygnid.core.db import Tx
-from cygnid.core.errors import Unavailable
+from cygnid.core.errors import Gone, InvalidState, NotFound, Unavailable
 from cygnid.core.ids import new_id
-from cygnid.resources.projects import queries
+from cygnid.resources.projects import queries, rules
+from cygnid.resources.projects.access import EnvironmentAccess, ProjectAccess
 from cygnid.resources.projects.queries import EnvironmentRow, ProjectRow
 from cygnid.resources.projects.schemas import (
     BuildSettings,
@@ -20,8 +23,11 @@ from cygnid.resources.projects.schemas import (
     ProcessInput,
     ProjectEvent,
     ProjectNameTaken,
+    ProjectPatch,
 )
+from cygnid.settings import Settings
 
+RESTORABLE = timedelta(days=7)
 FIRST_UID_NUMBER, UID_NUMBERS = 10, 10_000
 """Of an installation's block of uids; the first ten are the platform's own programs."""
 
@@ -34,7 +40,8 @@ async def create_project(
     framework: str | None = None,
     build: BuildSettings | None = None,
     processes: Sequence[ProcessInput] = (),
-    labels: dict[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
+    request_id: str | None = None,
 ) -> ProjectRow:
     """Store the project with its production environment. Raises ProjectNameTaken (from the unique index, not from a
     look beforehand)."""
@@ -50,20 +57,28 @@ async def create_project(
             framework,
             msgspec.to_builtins(build or BuildSettings()),
             msgspec.to_builtins(list(processes)),
-            labels or {},
+            dict(labels or {}),
             now,
             access.actor.created_by,
         )
     await _give_uid(tx, project_id)
     row = await queries.project(tx, project_id)
     assert row is not None
-    await changes.record(tx, access.actor, ProjectEvent.CREATED, subject(row), after={"name": name})
-    await create_environment(tx, access, row, name="production", kind="production")
+    await changes.record(
+        tx, access.actor, ProjectEvent.CREATED, subject(row), after={"name": name}, request_id=request_id
+    )
+    await create_environment(tx, access, row, name="production", kind="production", request_id=request_id)
     return row
 
 
 async def create_environment(
-    tx: Tx, access: TeamAccess, project: ProjectRow, *, name: str, kind: EnvironmentType
+    tx: Tx,
+    access: TeamAccess,
+    project: ProjectRow,
+    *,
+    name: str,
+    kind: EnvironmentType,
+    request_id: str | None = None,
 ) -> EnvironmentRow:
     """Raises EnvironmentNameTaken."""
     environment_id, now = new_id("envt"), clock.now()
@@ -87,8 +102,143 @@ async def create_environment(
         EnvironmentEvent.CREATED,
         environment_subject(project, row),
         after={"name": name, "type": kind},
+        request_id=request_id,
     )
     return row
+
+
+async def update_project(
+    tx: Tx,
+    access: ProjectAccess,
+    patch: ProjectPatch,
+    settings: Settings,
+    *,
+    if_match: int | None,
+    request_id: str | None = None,
+) -> None:
+    """Merge the patch in; one that changes nothing leaves no trace. Another name is another host, at once.
+    Raises ValidationError, ProjectNameTaken, PreconditionFailed, InvalidState."""
+    row = await _locked(tx, access, if_match)
+    if row.deleted_at is not None:
+        raise InvalidState("This project is deleted.")
+    after = _patched(row, patch)
+    rules.check(
+        rules.project_name(settings, after.name) if after.name != row.name else [],
+        rules.build(after.build),
+        rules.processes(after.processes),
+        rules.labels(after.labels),
+    )
+    was, now_is = _differing(row, after)
+    if not now_is:
+        return
+    async with tx.unique(projects_name_taken=ProjectNameTaken()):
+        await tx.execute(
+            """UPDATE projects SET name = $2, framework = $3, build = $4, processes = $5, labels = $6, updated_at = $7,
+                   version = version + 1
+               WHERE id = $1""",
+            row.id,
+            after.name,
+            after.framework,
+            msgspec.to_builtins(after.build),
+            msgspec.to_builtins(after.processes),
+            after.labels,
+            clock.now(),
+        )
+    if after.name != row.name:
+        for environment in await queries.environments(tx, row.id):
+            if environment.url is not None:
+                await set_url(tx, environment.id, settings.url(after.name, environment.name))
+        await changes.wake(tx, changes.Wake.ROUTES)
+    await changes.record(
+        tx, access.actor, ProjectEvent.UPDATED, subject(after), before=was, after=now_is, request_id=request_id
+    )
+
+
+async def delete_project(
+    tx: Tx, access: ProjectAccess, *, if_match: int | None = None, request_id: str | None = None
+) -> None:
+    """Nothing of it runs or is served from now on; until purgeAt it can be restored. Again is the same.
+    Raises PreconditionFailed."""
+    row = await _locked(tx, access, if_match)
+    if row.deleted_at is None:
+        now = clock.now()
+        await tx.execute(
+            "UPDATE projects SET deleted_at = $2, purge_at = $3, updated_at = $2 WHERE id = $1",
+            row.id,
+            now,
+            now + RESTORABLE,
+        )
+        await changes.record(tx, access.actor, ProjectEvent.DELETED, subject(row), request_id=request_id)
+
+
+async def restore_project(tx: Tx, access: ProjectAccess, *, request_id: str | None = None) -> None:
+    """As it was, paused where it was paused. Raises Gone when its time is over."""
+    row = await _locked(tx, access)
+    if row.purge_at is not None:
+        _require_time(row.purge_at)
+        await tx.execute(
+            "UPDATE projects SET deleted_at = NULL, purge_at = NULL, updated_at = $2 WHERE id = $1", row.id, clock.now()
+        )
+        await changes.record(tx, access.actor, ProjectEvent.RESTORED, subject(row), request_id=request_id)
+
+
+async def pause_project(tx: Tx, access: ProjectAccess, *, request_id: str | None = None) -> None:
+    """All its instances stop and its hosts answer 503. Again is the same. Raises InvalidState for a deleted one."""
+    row = await _locked(tx, access)
+    await _set_paused(tx, access, row, paused_at=row.paused_at or clock.now(), request_id=request_id)
+
+
+async def resume_project(tx: Tx, access: ProjectAccess, *, request_id: str | None = None) -> None:
+    """Raises InvalidState for a deleted one."""
+    row = await _locked(tx, access)
+    await _set_paused(tx, access, row, paused_at=None, request_id=request_id)
+
+
+async def delete_environment(
+    tx: Tx, access: EnvironmentAccess, *, if_match: int | None = None, request_id: str | None = None
+) -> None:
+    """As for a project. Raises InvalidState for production, PreconditionFailed."""
+    row = await _locked_environment(tx, access, if_match)
+    if row.name == "production":
+        raise InvalidState(
+            "A project has its production environment as long as it lives.", hint="Delete the project instead."
+        )
+    if row.deleted_at is None:
+        now = clock.now()
+        await tx.execute(
+            "UPDATE environments SET deleted_at = $2, purge_at = $3, updated_at = $2 WHERE id = $1",
+            row.id,
+            now,
+            now + RESTORABLE,
+        )
+        about = environment_subject(access.project, row)
+        await changes.record(tx, access.actor, EnvironmentEvent.DELETED, about, request_id=request_id)
+
+
+async def restore_environment(tx: Tx, access: EnvironmentAccess, *, request_id: str | None = None) -> None:
+    """Raises Gone when its time is over."""
+    row = await _locked_environment(tx, access)
+    if row.purge_at is not None:
+        _require_time(row.purge_at)
+        await tx.execute(
+            "UPDATE environments SET deleted_at = NULL, purge_at = NULL, updated_at = $2 WHERE id = $1",
+            row.id,
+            clock.now(),
+        )
+        about = environment_subject(access.project, row)
+        await changes.record(tx, access.actor, EnvironmentEvent.RESTORED, about, request_id=request_id)
+
+
+async def purge_project(tx: Tx, project_id: str) -> None:
+    """Forget a project whose files are gone, with all that belongs to it; its users are free for others."""
+    owners = [project_id, *await queries.all_environment_ids(tx, project_id)]
+    await tx.execute("DELETE FROM projects WHERE id = $1", project_id)
+    await tx.execute("DELETE FROM uid_numbers WHERE owner = ANY($1)", owners)
+
+
+async def purge_environment(tx: Tx, environment_id: str) -> None:
+    await tx.execute("DELETE FROM environments WHERE id = $1", environment_id)
+    await tx.execute("DELETE FROM uid_numbers WHERE owner = $1", environment_id)
 
 
 async def set_current(tx: Tx, environment_id: str, deployment_id: str | None) -> None:
@@ -134,6 +284,75 @@ def environment_subject(project: ProjectRow, environment: EnvironmentRow) -> cha
         project_id=project.id,
         environment=environment.name,
     )
+
+
+async def _locked(tx: Tx, access: ProjectAccess, if_match: int | None = None) -> ProjectRow:
+    """As it is now: between the look of the access and this, another request may have changed it."""
+    row = await queries.project_for_change(tx, access.project.id)
+    if row is None:
+        raise NotFound
+    etag.require(if_match, row.version, queries.shown(await queries.view(tx, row.id)))
+    return row
+
+
+async def _locked_environment(tx: Tx, access: EnvironmentAccess, if_match: int | None = None) -> EnvironmentRow:
+    row = await queries.environment_for_change(tx, access.environment.id)
+    if row is None:
+        raise NotFound
+    etag.require(if_match, row.version, queries.shown_environment(access.project, row))
+    return row
+
+
+async def _set_paused(
+    tx: Tx, access: ProjectAccess, row: ProjectRow, *, paused_at: datetime | None, request_id: str | None
+) -> None:
+    if row.deleted_at is not None:
+        raise InvalidState("This project is deleted.")
+    if paused_at != row.paused_at:
+        await tx.execute(
+            "UPDATE projects SET paused_at = $2, updated_at = $3 WHERE id = $1", row.id, paused_at, clock.now()
+        )
+        event = ProjectEvent.PAUSED if paused_at else ProjectEvent.RESUMED
+        await changes.record(tx, access.actor, event, subject(row), request_id=request_id)
+
+
+def _require_time(purge_at: datetime) -> None:
+    if purge_at <= clock.now():
+        raise Gone("The time to restore this is over.", hint="Create it anew.")
+
+
+def _patched(row: ProjectRow, patch: ProjectPatch) -> ProjectRow:
+    """JSON merge patch (RFC 7396)."""
+    fields: dict[str, Any] = {}
+    if patch.name is not UNSET:
+        fields["name"] = patch.name
+    if patch.framework is not UNSET:
+        fields["framework"] = patch.framework
+    if patch.build is None:
+        fields["build"] = BuildSettings()
+    elif patch.build is not UNSET:
+        merged = msgspec.to_builtins(row.build) | msgspec.to_builtins(patch.build)
+        kept = {name: value for name, value in merged.items() if value is not None}
+        fields["build"] = msgspec.convert(kept, BuildSettings)
+    if patch.processes is not UNSET:
+        fields["processes"] = patch.processes or []
+    if patch.labels is None:
+        fields["labels"] = {}
+    elif patch.labels is not UNSET:
+        rules.check(rules.labels(patch.labels))
+        merged = row.labels | patch.labels
+        fields["labels"] = {key: value for key, value in merged.items() if value is not None}
+    return msgspec.structs.replace(row, **fields)
+
+
+def _differing(before: ProjectRow, after: ProjectRow) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settable fields that differ, as they were and as they are."""
+    names = [
+        name
+        for name in ("name", "framework", "build", "processes", "labels")
+        if getattr(before, name) != getattr(after, name)
+    ]
+    return {name: getattr(before, name) for name in names}, {name: getattr(after, name) for name in names}
 
 
 async def _give_uid(tx: Tx, owner: str) -> None:

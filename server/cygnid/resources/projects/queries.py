@@ -2,11 +2,24 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from cygnid.core.db import Read
-from cygnid.resources.projects.schemas import BuildSettings, EnvironmentType, ProcessInput, ProjectStatus
+from cygnid.core.paging import Condition, Listing, PageQuery, fetch, where
+from cygnid.core.schemas import Page
+from cygnid.resources.projects.schemas import (
+    BuildSettings,
+    BuildSettingsOut,
+    DeploymentSummary,
+    Environment,
+    EnvironmentType,
+    ProcessInput,
+    Project,
+    ProjectsQuery,
+    ProjectStatus,
+)
 
 _PROJECT = """id, team_id, name, status, framework, build, processes, labels, paused_at, deleted_at, purge_at, version,
     created_at, updated_at, created_by"""
@@ -32,6 +45,16 @@ class ProjectRow(msgspec.Struct, frozen=True, kw_only=True):
     created_by: str
 
 
+class ProjectView(ProjectRow, frozen=True, kw_only=True):
+    """The project with what its production environment serves."""
+
+    url: str | None
+    current_deployment_id: str | None
+    latest_deployment_id: str | None
+    latest_deployment_status: str | None
+    latest_deployment_at: datetime | None
+
+
 class EnvironmentRow(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     project_id: str
@@ -50,6 +73,25 @@ class EnvironmentRow(msgspec.Struct, frozen=True, kw_only=True):
     created_by: str
 
 
+class _Id(msgspec.Struct, frozen=True):
+    id: str
+
+
+_LIVING: list[ProjectStatus] = ["active", "paused"]
+_PROJECTS = Listing(
+    select="""SELECT p.id, p.team_id, p.name, p.status, p.framework, p.build, p.processes, p.labels, p.paused_at,
+                  p.deleted_at, p.purge_at, p.version, p.created_at, p.updated_at, p.created_by, e.url,
+                  e.current_deployment_id, e.latest_deployment_id, e.latest_deployment_status, e.latest_deployment_at
+              FROM projects p JOIN environments e ON e.project_id = p.id AND e.name = 'production'""",
+    sorts={"name": "name", "createdAt": "created_at", "updatedAt": "updated_at"},
+)
+_ENVIRONMENTS = Listing(
+    select=f"SELECT {_ENVIRONMENT} FROM environments",  # noqa: S608  constant
+    sorts={"name": "name", "createdAt": "created_at", "updatedAt": "updated_at"},
+    default="createdAt",
+)
+
+
 async def project(read: Read, reference: str) -> ProjectRow | None:
     """By id or name (a name has no underscore, an id has one); also a deleted one that is not purged yet."""
     return await read.one(
@@ -57,6 +99,35 @@ async def project(read: Read, reference: str) -> ProjectRow | None:
         f"SELECT {_PROJECT} FROM projects WHERE id = $1 OR name = $1",  # noqa: S608  constant
         reference,
     )
+
+
+async def project_for_change(read: Read, project_id: str) -> ProjectRow | None:
+    """Locked until the transaction ends; rows that refer to it may still be added."""
+    return await read.one(
+        ProjectRow,
+        f"SELECT {_PROJECT} FROM projects WHERE id = $1 FOR NO KEY UPDATE",  # noqa: S608  constant
+        project_id,
+    )
+
+
+async def view(read: Read, project_id: str) -> ProjectView:
+    found = await read.one(ProjectView, f"{_PROJECTS.select} WHERE p.id = $1", project_id)
+    assert found is not None, project_id
+    return found
+
+
+async def projects(read: Read, team_ids: Sequence[str], query: ProjectsQuery) -> Page[Project]:
+    """Those of the teams; deleted ones only where `status` asks for them."""
+    conditions = [where("p.team_id = ANY($1)", team_ids), where("p.status = ANY($1)", query.status or _LIVING)]
+    if query.name is not None:
+        conditions.append(where("p.name = $1", query.name))
+    if query.search is not None:
+        conditions.append(where("position($1 IN p.name) > 0", query.search.lower()))
+    for label in query.label:
+        key, _, value = label.partition(":")
+        conditions.append(where("p.labels @> $1", {key: value}))
+    page = await fetch(read, ProjectView, _PROJECTS, query, conditions)
+    return Page(items=[shown(row) for row in page.items], pagination=page.pagination)
 
 
 async def environment(read: Read, project_id: str, name: str) -> EnvironmentRow | None:
@@ -87,8 +158,75 @@ async def environments(read: Read, project_id: str) -> Sequence[EnvironmentRow]:
     )
 
 
+async def environment_for_change(read: Read, environment_id: str) -> EnvironmentRow | None:
+    """Locked until the transaction ends."""
+    return await read.one(
+        EnvironmentRow,
+        f"SELECT {_ENVIRONMENT} FROM environments WHERE id = $1 FOR NO KEY UPDATE",  # noqa: S608  constant
+        environment_id,
+    )
+
+
+async def listed_environments(read: Read, project: ProjectRow, query: PageQuery) -> Page[Environment]:
+    conditions: list[Condition] = [where("project_id = $1 AND deleted_at IS NULL", project.id)]
+    page = await fetch(read, EnvironmentRow, _ENVIRONMENTS, query, conditions)
+    return Page(items=[shown_environment(project, row) for row in page.items], pagination=page.pagination)
+
+
+async def purgeable_projects(read: Read, before: datetime) -> Sequence[str]:
+    """Those whose time to be restored ended before this, and of which nothing is left on the machine."""
+    return [
+        row.id
+        for row in await read.all(
+            _Id,
+            """SELECT id FROM projects WHERE purge_at <= $1 AND NOT EXISTS (
+                   SELECT FROM occupied_environments o JOIN environments e ON e.id = o.environment_id
+                   WHERE e.project_id = projects.id)
+               ORDER BY purge_at, id""",
+            before,
+        )
+    ]
+
+
+async def purgeable_environments(read: Read, before: datetime) -> Sequence[str]:
+    return [
+        row.id
+        for row in await read.all(
+            _Id,
+            """SELECT id FROM environments WHERE purge_at <= $1 AND NOT EXISTS (
+                   SELECT FROM occupied_environments o WHERE o.environment_id = environments.id)
+               ORDER BY purge_at, id""",
+            before,
+        )
+    ]
+
+
+async def all_environment_ids(read: Read, project_id: str) -> Sequence[str]:
+    """Of deleted ones too."""
+    rows = await read.all(_Id, "SELECT id FROM environments WHERE project_id = $1 ORDER BY id", project_id)
+    return [row.id for row in rows]
+
+
 async def uid_number(read: Read, owner: str) -> int:
     """The number that was given to this environment or project; the installation's first uid plus it is the uid."""
     number = await read.value("SELECT number FROM uid_numbers WHERE owner = $1", owner)
     assert isinstance(number, int), owner
     return number
+
+
+def shown(row: ProjectView) -> Project:
+    """The project on the wire."""
+    latest = None
+    if row.latest_deployment_id and row.latest_deployment_status and row.latest_deployment_at:
+        latest = DeploymentSummary(
+            id=row.latest_deployment_id, status=row.latest_deployment_status, created_at=row.latest_deployment_at
+        )
+    fields: dict[str, Any] = {name: getattr(row, name) for name in Project.__struct_fields__ if hasattr(row, name)}
+    fields["build"] = BuildSettingsOut(**msgspec.structs.asdict(row.build))
+    return Project(**fields, latest_deployment=latest)
+
+
+def shown_environment(project: ProjectRow, row: EnvironmentRow) -> Environment:
+    """The environment on the wire."""
+    fields = {name: getattr(row, name) for name in Environment.__struct_fields__ if hasattr(row, name)}
+    return Environment(**fields, team_id=project.team_id)

@@ -3,14 +3,18 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from cygnid.core.errors import NameTaken
+from cygnid.core.paging import PageQuery
 from cygnid.core.schemas import In, Out, Timestamp
 
 ProjectStatus = Literal["active", "paused", "deleted"]
 EnvironmentType = Literal["production", "preview", "development", "custom"]
 Command = Annotated[str, Meta(min_length=1, max_length=4096)]
+Folder = Annotated[str, Meta(max_length=1024)]
+Framework = Annotated[str, Meta(min_length=1, max_length=64)]
+Labels = dict[str, str]
 ProcessType = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")]
 
 
@@ -44,12 +48,21 @@ class EnvironmentNameTaken(NameTaken):
 class BuildSettings(In, frozen=True, kw_only=True):
     """How the project is built; null: as cygni.toml says, else as detected."""
 
-    root_dir: Annotated[str, Meta(max_length=1024)] | None = None
+    root_dir: Folder | None = None
     builder: Literal["auto", "process"] = "auto"
     install_command: Command | None = None
     build_command: Command | None = None
-    output_dir: Annotated[str, Meta(max_length=1024)] | None = None
+    output_dir: Folder | None = None
     release_command: Command | None = None
+
+
+class BuildSettingsPatch(In, frozen=True, kw_only=True):
+    root_dir: Folder | UnsetType | None = UNSET
+    builder: Literal["auto", "process"] | UnsetType | None = UNSET
+    install_command: Command | UnsetType | None = UNSET
+    build_command: Command | UnsetType | None = UNSET
+    output_dir: Folder | UnsetType | None = UNSET
+    release_command: Command | UnsetType | None = UNSET
 
 
 class HealthCheckInput(In, frozen=True, kw_only=True):
@@ -69,9 +82,47 @@ class ProcessInput(In, frozen=True, kw_only=True):
     protocol: Literal["http1", "h2c"] | None = None
     keep_alive_seconds: Annotated[int, Meta(ge=1, le=3600)] | None = None
     instances: Annotated[int, Meta(ge=0, le=100)] | None = None
-    cpu: Annotated[float, Meta(ge=0.05, le=64, multiple_of=0.05)] | None = None
+    cpu: Annotated[float, Meta(ge=0.05, le=64, description="Cores, in steps of 0.05.")] | None = None
     memory_mb: Annotated[int, Meta(ge=16, le=1_048_576)] | None = None
     health_check: HealthCheckInput | None = None
+
+
+class ProjectInput(In, frozen=True, kw_only=True):
+    name: str
+    team_id: str | None = None
+    framework: Framework | None = None
+    build: BuildSettings | None = None
+    processes: list[ProcessInput] = []
+    labels: Labels = {}
+
+
+class ProjectPatch(In, frozen=True, kw_only=True):
+    """What is absent stays, null clears; `build` merges by field, `labels` by key, `processes` are replaced."""
+
+    name: str | UnsetType = UNSET
+    framework: Framework | UnsetType | None = UNSET
+    build: BuildSettingsPatch | UnsetType | None = UNSET
+    processes: list[ProcessInput] | UnsetType | None = UNSET
+    labels: dict[str, str | None] | UnsetType | None = UNSET
+
+
+class ProjectsQuery(PageQuery, frozen=True, kw_only=True):
+    status: list[ProjectStatus] = []
+    name: str | None = None
+    team_id: str | None = None
+    label: list[str] = []
+    search: str | None = None
+
+
+class ConfirmQuery(In, frozen=True, kw_only=True):
+    """Deleting takes the name once more, so that nobody deletes what they did not mean."""
+
+    confirm: str | None = None
+
+
+class EnvironmentInput(In, frozen=True, kw_only=True):
+    name: str
+    type: EnvironmentType = "custom"
 
 
 class DeploymentSummary(Out, frozen=True, kw_only=True):

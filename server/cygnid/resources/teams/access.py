@@ -1,9 +1,33 @@
 """Which team a request is about, and which teams a list shows."""
 
+from dataclasses import dataclass
+from typing import Self
+
 from cygnid.core.access import BOUND, Permission, TeamAccess, permissions_by_team, require, team_access
 from cygnid.core.actors import Actor
 from cygnid.core.db import Read
 from cygnid.core.errors import Forbidden, ValidationError
+from cygnid.core.http import Call
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenTeam(TeamAccess):
+    """The team in which something is made: the `teamId` of body or query, else the caller's only one."""
+
+    @classmethod
+    async def find(cls, read: Read, call: Call, needs: Permission) -> Self:
+        return cls(**vars(await chosen_team(read, call.actor, call.reference("team_id"), needs)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedTeams:
+    """The teams that a list shows."""
+
+    team_ids: list[str]
+
+    @classmethod
+    async def find(cls, read: Read, call: Call, needs: Permission) -> Self:
+        return cls(team_ids=await teams_with(read, call.actor, call.reference("team_id"), needs))
 
 
 async def chosen_team(read: Read, actor: Actor, team_id: str | None, needs: Permission) -> TeamAccess:
