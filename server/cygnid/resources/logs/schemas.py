@@ -46,7 +46,7 @@ class LogLine(Out, frozen=True, kw_only=True):
 class Gap(Out, frozen=True, kw_only=True):
     """Data of the frame `gap`: what came before this time was not kept; null: nothing is kept."""
 
-    from_: Timestamp | None
+    from_: Timestamp | None = msgspec.field(name="from")
 
 
 Search = Annotated[str, Meta(min_length=1, max_length=1000)]

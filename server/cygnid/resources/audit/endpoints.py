@@ -1,0 +1,77 @@
+"""The audit log, read and verified. A listed row is always sealed, so each route waits a moment for the sealer; it
+therefore takes its connections itself and holds none meanwhile."""
+
+from cygnid.core.access import Permission
+from cygnid.core.db import read
+from cygnid.core.errors import Forbidden, InsufficientScope, NotFound, ValidationError
+from cygnid.core.http import Answer, Call, operation
+from cygnid.core.schemas import Page, Warning  # noqa: A004  the contract's name
+from cygnid.resources.audit import actions, queries
+from cygnid.resources.audit.access import AuditAccess
+from cygnid.resources.audit.schemas import AuditQuery, AuditRow, AuditVerification, VerifyQuery
+from cygnid.resources.projects import queries as projects
+
+_ERRORS = (ValidationError, Forbidden, InsufficientScope, NotFound)
+_PENDING = Warning(
+    code="audit_rows_pending", message="The newest rows are not sealed yet and left out: ask again.", path=None
+)
+
+
+@operation(
+    "GET", "/v1/audit-logs", id="auditLogs.list", needs=Permission.AUDIT_READ, answers=Page[AuditRow], errors=_ERRORS
+)
+async def list_rows(call: Call, query: AuditQuery) -> Answer:
+    """What was done, by whom, to what: newest first. `teamId=null`: what belongs to no team."""
+    services = call.services
+    async with read(services.pool) as reader:
+        access = await AuditAccess.listed(reader, call.actor, query.team_id)
+    is_sealed = await actions.await_sealed(services.pool, services.wakeups, access.chains)
+    async with read(services.pool) as reader:
+        project = await projects.project(reader, query.project_id) if query.project_id else None
+        # of a purged project the id is all that is left
+        page = await queries.rows(reader, access.chains, query, project.id if project else query.project_id)
+    return Answer(data=page, warnings=() if is_sealed else (_PENDING,))
+
+
+@operation(
+    "GET",
+    "/v1/audit-logs/verify",
+    id="auditLogs.verify",
+    needs=Permission.AUDIT_READ,
+    answers=AuditVerification,
+    errors=_ERRORS,
+)
+async def verify(call: Call, query: VerifyQuery) -> Answer:
+    """Compute a chain's hashes again. `teamId=null`: the installation's."""
+    services = call.services
+    async with read(services.pool) as reader:
+        access = await AuditAccess.of_one(reader, call.actor, query.team_id)
+    first = query.from_seq or 1
+    if query.to_seq is not None and query.to_seq < first:
+        raise ValidationError.one("toSeq", "Must not be below fromSeq", code="out_of_range")
+    is_sealed = await actions.await_sealed(services.pool, services.wakeups, access.chains)
+    team_id = access.chains.team_ids[0] if access.chains.team_ids else None
+    found = await actions.verify(services.pool, team_id, first=first, last=query.to_seq)
+    return Answer(data=found, warnings=() if is_sealed else (_PENDING,))
+
+
+@operation(
+    "GET", "/v1/audit-logs/{id}", id="auditLogs.get", needs=Permission.AUDIT_READ, answers=AuditRow, errors=_ERRORS
+)
+async def get_row(call: Call, id: str) -> Answer:  # noqa: A002  the path's word
+    """One row of the audit log."""
+    services = call.services
+    if not id.startswith("aud_"):
+        raise NotFound
+    async with read(services.pool) as reader:
+        row = await queries.row(reader, id.removeprefix("aud_"))
+        if row is None:
+            raise NotFound
+        access = await AuditAccess.of_row(reader, call.actor, row.team_id)
+    if row.seq is None:
+        await actions.await_sealed(services.pool, services.wakeups, access.chains)
+        async with read(services.pool) as reader:
+            row = await queries.row(reader, row.id)
+    if row is None or row.seq is None:
+        raise NotFound("This row is not sealed yet.", hint="Ask again in a moment.")
+    return Answer(data=queries.shown(row))

@@ -1,0 +1,79 @@
+"""What is said of what happened."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from cygnid.core.paging import PageQuery
+from cygnid.core.schemas import FreeMap, Out, Timestamp
+
+INSTALLATION = "null"
+"""Where a query names a team: the installation's own chain."""
+Result = Literal["success", "denied", "failed"]
+Seq = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+
+
+class AuditActor(Out, frozen=True, kw_only=True):
+    type: Literal["user", "token", "system", "anonymous"]
+    id: str | None
+    name: str
+    """As it was then."""
+    token_id: str | None
+    ip: str | None
+
+
+class ResourceRef(Out, frozen=True, kw_only=True):
+    type: str
+    id: str | None
+    name: str | None
+
+
+class AuditRow(Out, frozen=True, kw_only=True):
+    id: str
+    seq: int
+    team_id: str | None
+    """The chain; null: the installation's."""
+    project_id: str | None
+    environment: str | None
+    created_at: Timestamp
+    action: str
+    result: Result
+    actor: AuditActor
+    resource: ResourceRef
+    before: FreeMap | None
+    after: FreeMap | None
+    reason: str | None
+    request_id: str | None
+    prev_hash: str
+    hash: str
+
+
+class AuditVerification(Out, frozen=True, kw_only=True):
+    valid: bool
+    checked_rows: int
+    first_bad_seq: int | None
+    head_seq: int
+    head_hash: str
+
+
+class AuditQuery(PageQuery, frozen=True, kw_only=True):
+    team_id: str | None = None
+    """A team, or `null`: the installation's chain."""
+    actor_id: list[str] | None = None
+    action: list[str] | None = None
+    resource_type: list[str] | None = None
+    resource_id: list[str] | None = None
+    project_id: str | None = None
+    environment: str | None = None
+    result: list[Result] | None = None
+    ip: list[str] | None = None
+    since: Timestamp | None = None
+    until: Timestamp | None = None
+
+
+class VerifyQuery(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    team_id: str | None = None
+    """A team, or `null`: the installation's chain."""
+    from_seq: Seq | None = None
+    to_seq: Seq | None = None
