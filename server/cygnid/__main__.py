@@ -49,7 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--fd", type=int, required=True, help="the listening socket")
     serve.add_argument("--ready-fd", type=int, help="written to when it serves")
 
-    verb("work", "the worker alone", data=False, json=False)
+    work = verb("work", "the worker alone", data=False, json=False)
+    work.add_argument("--ready-fd", type=int, help="written to when it works")
 
     migrate = verb("migrate", "bring the schema of CYGNI_DATABASE_URL up to date", data=False)
     migrate.add_argument("--first-owner", action="store_true", help="also make the first user, if there is none")

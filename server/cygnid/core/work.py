@@ -31,7 +31,7 @@ import asyncpg
 import msgspec
 
 from cygnid.core.changes import Wake
-from cygnid.core.db import Pool, Tx, begin
+from cygnid.core.db import Pool, Read, Tx, begin
 from cygnid.core.wakeups import Wakeups
 
 log = logging.getLogger("cygnid.work")
@@ -55,6 +55,9 @@ _END = """
         tries = CASE $5 WHEN 'good' THEN 0 WHEN 'returned' THEN tries - 1 ELSE tries END,
         due_at = CASE WHEN due_at = $3 THEN now() + $4::interval ELSE due_at END
     WHERE id = $1 AND attempt = $2"""
+_OVERDUE = """
+    SELECT coalesce(extract(epoch FROM now() - min(due_at)), 0)::float8
+    FROM "TABLE" WHERE due_at <= now() AND (lease_expires_at IS NULL OR lease_expires_at <= now())"""
 _FENCE = 'SELECT 1 FROM "TABLE" WHERE id = $1 AND attempt = $2 FOR UPDATE'
 
 
@@ -133,6 +136,12 @@ def works_in(modules: Iterable[ModuleType]) -> list[Work]:
     """What `@work` marked in these modules, each once."""
     found = (value for module in modules for value in vars(module).values() if isinstance(value, Work))
     return list(dict.fromkeys(found))
+
+
+async def overdue_seconds(read: Read, works: Iterable[Work]) -> float:
+    """How long the row that is due longest has waited for a worker to take it."""
+    waited = [float(await read.value(_OVERDUE.replace("TABLE", work.table))) for work in works]
+    return max(waited, default=0.0)
 
 
 class _Claimed(msgspec.Struct, frozen=True):

@@ -104,7 +104,8 @@ class Programs:
     async def _start(self, before: Remembered, after: Remembered, term: int) -> None:
         names = [_name("envoy", after.envoy), _name("files", after.files)]
         fresh = [name for name in names if not self._find(name)]
-        if not self.envoys(before):
+        # One of a start that was interrupted runs without being remembered: it is kept, and has the port.
+        if not self.envoys(before) and names[0] in fresh:
             await self._check_port()
         await self._write(after, term)
         await self._run("start.next")

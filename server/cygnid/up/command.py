@@ -18,7 +18,7 @@ from cygnid.settings import from_environment
 from cygnid.up import control, handover
 from cygnid.up.build import this_build
 from cygnid.up.health import api_url
-from cygnid.up.installation import Installation, default_data_folder, open_installation
+from cygnid.up.installation import Installation, default_data_folder, existing_installation, open_installation
 from cygnid.up.report import Reporter, Summary, UpFailed, follow
 from cygnid.up.supervisor import Options, Supervisor
 
@@ -119,10 +119,10 @@ def down(data: Path, *, apps: bool) -> int:
             "Stopped." if apps else "Stopped; applications go on (`cygnid down --apps` stops them too).",
             file=sys.stderr,
         )
-    if apps:
+    if apps and (installation := existing_installation(data)):
         from cygnid.worker import stop_apps
 
-        asyncio.run(stop_apps(from_environment({**os.environ, "CYGNI_HOME": str(data)})))
+        asyncio.run(stop_apps(from_environment({**os.environ, **installation.environment(data)})))
     return 0
 
 
@@ -188,15 +188,8 @@ def _allow_many_files() -> None:
 
 def _environment(data: Path, listener: socket.socket, apps_port: int, installation: Installation) -> dict[str, str]:
     """Of the children; what the operator has set in ours counts, but for what the command line decides."""
-    decided = {
-        "CYGNI_HOME": str(data),
-        "CYGNI_APPS_PORT": str(apps_port),
-        "CYGNI_INSTALLATION_ID": installation.installation_id,
-    }
-    if installation.uid_base is not None:
-        decided["CYGNI_UID_BASE"] = str(installation.uid_base)
     usual = {"CYGNI_API_URL": api_url(listener), "CYGNI_APPS_URL": f"http://{{host}}.localhost:{apps_port}"}
-    return {**usual, **os.environ, **decided}
+    return {**usual, **os.environ, "CYGNI_APPS_PORT": str(apps_port), **installation.environment(data)}
 
 
 def _show(summary: Summary, *, as_json: bool) -> None:

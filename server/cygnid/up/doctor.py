@@ -13,14 +13,13 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import asyncpg
-import msgspec
 
 from cygnid.build import toolchains
 from cygnid.core.postgres.migrations import read
 from cygnid.settings import Settings, from_environment
 from cygnid.up import control
 from cygnid.up.health import ask_health, edge_pids
-from cygnid.up.installation import Installation
+from cygnid.up.installation import existing_installation
 from cygnid.up.report import Summary, UpFailed, follow
 from cygnid.up.sandbox_check import sandbox_checks
 from cygnid.up.token import database_url
@@ -53,11 +52,10 @@ def doctor(data: Path, *, as_json: bool) -> int:
 
 
 async def _all(data: Path) -> list[Check]:
-    record = data / "installation.json"
-    if not record.exists():
+    installation = existing_installation(data)
+    if installation is None:
         return [Check(name="data", status="broken", said=f"{data} holds no installation", fix="start it: cygnid up")]
-    installation = msgspec.json.decode(record.read_bytes(), type=Installation)
-    settings = from_environment({**os.environ, "CYGNI_HOME": str(data)})
+    settings = from_environment({**os.environ, **installation.environment(data)})
     running = _running(data)
     checks = [_supervisor(data, running)]
     if running:
@@ -65,8 +63,7 @@ async def _all(data: Path) -> list[Check]:
     checks += [check async for check in _database(data, settings)]
     checks += [_disk(data), _clock(), _languages(), _names()]
     checks += [
-        Check(name="sandbox", status=status, said=said, fix=fix)
-        for status, said, fix in await sandbox_checks(data, installation)
+        Check(name="sandbox", status=status, said=said, fix=fix) for status, said, fix in await sandbox_checks(settings)
     ]
     return checks
 

@@ -25,9 +25,22 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """None: everything runs as the ordinary user who made it."""
     created_at: datetime
 
+    def environment(self, data: Path) -> dict[str, str]:
+        """The settings that the data folder itself decides, whatever the operator's environment says."""
+        uid = {} if self.uid_base is None else {"CYGNI_UID_BASE": str(self.uid_base)}
+        return {"CYGNI_HOME": str(data), "CYGNI_INSTALLATION_ID": self.installation_id, **uid}
+
 
 def default_data_folder() -> Path:
     return Path("/var/lib/cygni") if os.geteuid() == 0 else Path(".cygni")
+
+
+def existing_installation(data: Path) -> Installation | None:
+    """None: this folder holds none."""
+    try:
+        return msgspec.json.decode((data / "installation.json").read_bytes(), type=Installation)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def open_installation(data: Path, *, uid_base: int | None = None) -> Installation:
@@ -45,9 +58,8 @@ def open_installation(data: Path, *, uid_base: int | None = None) -> Installatio
             "users of their own. Choose another --data-dir, such as /var/lib/cygni."
         )
     data.chmod(0o711 if root else 0o700)
-    record = data / "installation.json"
-    if record.exists():
-        installation = msgspec.json.decode(record.read_bytes(), type=Installation)
+    installation = existing_installation(data)
+    if installation is not None:
         if root != (installation.uid_base is not None):
             raise Unsuitable(f"{data} was made by {'an ordinary user' if root else 'root'}: its owners would not fit.")
     else:
@@ -55,9 +67,9 @@ def open_installation(data: Path, *, uid_base: int | None = None) -> Installatio
         installation = Installation(
             installation_id=secrets.token_hex(4), uid_base=base, created_at=datetime.now(UTC).replace(microsecond=0)
         )
-        part = record.with_suffix(".part")
+        part = data / "installation.part"
         part.write_bytes(msgspec.json.format(msgspec.json.encode(installation)) + b"\n")
-        part.rename(record)
+        part.rename(data / "installation.json")
     _make_folders(data, installation.uid_base)
     return installation
 

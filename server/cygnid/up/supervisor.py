@@ -27,7 +27,7 @@ from cygnid.up.report import Pids, Reporter, Summary
 
 _HEALTHY_SECONDS = 90
 _API_GRACE_SECONDS = 6
-_WORKER_GRACE_SECONDS = 30
+_WORKER_PATIENCE_SECONDS, _WORKER_GRACE_SECONDS = 10, 20
 _FIRST_PAUSE, _LONGEST_PAUSE, _STABLE = 0.2, 15.0, 30.0
 """Seconds: a process that ends is started again after a pause that doubles until it stays up."""
 
@@ -143,16 +143,20 @@ class Supervisor:
     async def _replace_children(self) -> None:
         """Start this build's API and worker; the previous build's, if any, finish what they have begun.
 
-        The old API is told to go only when the new one answers. The old worker gives up leadership when told; what it
+        The old ones are told to go only when both new ones are ready. The old worker then gives up leadership; what it
         has begun goes on in it until that ends or its leases lapse.
         """
         api = await self._program("api").start_ready()
+        try:
+            worker = await self._program("worker").start_ready()
+        except StartFailed:
+            await api.stop(signal.SIGTERM, grace_seconds=_API_GRACE_SECONDS)
+            raise
         old = [child for child in (self._api, self._worker) if child]
-        self._api = api
+        self._api, self._worker = api, worker
         for child in old:
             child.send(signal.SIGTERM)
         self._leaving += old
-        self._worker = self._program("worker").start()
 
     def _program(self, name: str) -> Program:
         if name == "api":
@@ -252,9 +256,18 @@ class Supervisor:
         if self._api:
             await self._api.stop(signal.SIGTERM, grace_seconds=_API_GRACE_SECONDS)
         workers = [child for child in (self._worker, *self._leaving) if child]
-        await asyncio.gather(*(w.stop(signal.SIGTERM, grace_seconds=_WORKER_GRACE_SECONDS) for w in workers))
+        await asyncio.gather(*map(_end_worker, workers))
         if self._postgres:
             await self._postgres.stop()
+
+
+async def _end_worker(worker: Child) -> None:
+    """Told once it ends what it has begun, told twice it gives that back for the next worker to do."""
+    worker.send(signal.SIGTERM)
+    try:
+        await asyncio.wait_for(worker.wait(), _WORKER_PATIENCE_SECONDS)
+    except TimeoutError:
+        await worker.stop(signal.SIGTERM, grace_seconds=_WORKER_GRACE_SECONDS)
 
 
 def _log(text: str) -> None:

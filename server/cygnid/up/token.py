@@ -7,21 +7,19 @@ from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
-import msgspec
 
 from cygnid.core import clock, db
 from cygnid.core.postgres import EmbeddedPostgres
 from cygnid.settings import Settings, from_environment
 from cygnid.up.first import mint_owner_token
-from cygnid.up.installation import Installation, Unsuitable
+from cygnid.up.installation import Unsuitable, existing_installation
 
 
 def database_url(data: Path, settings: Settings) -> str:
     """Of the installation in this folder. Raises Unsuitable when there is none."""
-    record = data / "installation.json"
-    if not record.exists():
+    installation = existing_installation(data)
+    if installation is None:
         raise Unsuitable(f"{data} holds no installation. Choose --data-dir, or start one: cygnid up")
-    installation = msgspec.json.decode(record.read_bytes(), type=Installation)
     return settings.database_url or EmbeddedPostgres(data, uid=installation.uid_base).url
 
 

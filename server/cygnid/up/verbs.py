@@ -54,11 +54,16 @@ def serve(args: Namespace) -> int:
 
 
 def work(args: Namespace) -> int:
-    import uvloop
+    import logging
+    from functools import partial
 
+    from cygnid.up.build import this_build
+    from cygnid.up.processes import say_ready
     from cygnid.worker import main
 
-    uvloop.run(main(from_environment()))
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # not uvloop: what it starts inherits its pipes, so that the end of a script whose children live on is never seen
+    asyncio.run(main(from_environment(), build=this_build().id, ready=partial(say_ready, args.ready_fd)))
     return 0
 
 

@@ -24,7 +24,7 @@ from cygnid.runtime.process.check import check
 from cygnid.runtime.process.command_spec import DEFAULT_PORT, InstanceLimits, sandbox_spec
 from cygnid.runtime.process.probe import probe
 from cygnid.runtime.process.sockets import connections, listeners, listening
-from cygnid.runtime.process.term import raise_if_stale
+from cygnid.runtime.process.term import highest_term, raise_if_stale
 from cygnid.sandbox.disk import remove_tree
 from cygnid.sandbox.launch import Sandbox
 from cygnid.sandbox.launched import Launched
@@ -153,6 +153,17 @@ class ProcessRuntime:
 
     async def check(self) -> Sequence[str]:
         return await check(self._sandbox, self._commands)
+
+    async def stop_all(self, *, grace_seconds: float) -> None:
+        """Stop and forget every instance and command, as whoever led last: for when nobody leads any more."""
+        term = await asyncio.to_thread(highest_term, self._term)
+
+        async def end(name: str) -> None:
+            await self.stop(name, grace_seconds=grace_seconds, term=term)
+            await self.forget(name, term=term)
+
+        instances, commands = await asyncio.to_thread(lambda: (os.listdir(self._instances), os.listdir(self._commands)))
+        await asyncio.gather(*map(end, instances), *map(self.kill, commands))
 
     async def _lead(self, term: int) -> None:
         await asyncio.to_thread(raise_if_stale, self._term, term)

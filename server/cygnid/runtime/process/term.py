@@ -18,3 +18,11 @@ def raise_if_stale(path: Path, term: int) -> None:
         if term > highest:
             file.seek(0)
             file.write(f"{term:020}\n")  # of one length: no crash leaves half of two numbers
+
+
+def highest_term(path: Path) -> int:
+    """0 when no leader has acted yet."""
+    try:
+        return int(path.read_text(encoding="ascii").strip() or 0)
+    except FileNotFoundError:
+        return 0

@@ -35,9 +35,10 @@ class App:
         await send({"type": "http.response.body", "body": json.dumps({"data": {"status": "ok", **body}}).encode()})
 
 
-async def main(settings) -> None:
+async def main(settings, *, build, ready) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    ready()
     await stop.wait()
 
 

@@ -1,0 +1,117 @@
+"""The outside world as the settings want it: the only place that makes adapters.
+
+Users of an installation, counted from its first: 0 the database and the API, 1 Envoy, 2 the file server, 3 whoever
+unpacks uploads, from 10 on the environments and the builds (`uid_numbers`).
+"""
+
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+
+from cygnid.build.process import ProcessBuilder
+from cygnid.edge.envoy import EnvoyEdge
+from cygnid.edge.programs import EdgeSetup
+from cygnid.programs import Programs, programs
+from cygnid.runtime.process.runtime import ProcessRuntime
+from cygnid.sandbox.launch import Sandbox
+from cygnid.sandbox.network import Network
+from cygnid.settings import InvalidSetting, Settings
+from cygnid.source.archive import ArchiveSource
+
+UIDS = 10_000
+"""How many users an installation has."""
+_EDGE, _FILES, _UNPACKER = 1, 2, 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapters:
+    source: ArchiveSource
+    builder: ProcessBuilder
+    runtime: ProcessRuntime
+    edge: EnvoyEdge
+    sandbox: Sandbox
+    network: Network
+
+
+@asynccontextmanager
+async def adapters(settings: Settings) -> AsyncGenerator[Adapters]:
+    """All of them, ready; what they started goes on when the block ends. Raises InvalidSetting."""
+    found = programs(settings.home)
+    network = network_of(settings)
+    sandbox = Sandbox(
+        name=f"cygni-{settings.installation_id}",
+        folder=settings.home,
+        bwrap=found.bubblewrap or Path("bwrap"),
+        networks=network,
+    )
+    try:
+        await sandbox.prepare()
+        runtime = ProcessRuntime(folder=settings.home, sandbox=sandbox)
+        await runtime.prepare()
+        yield Adapters(
+            source=ArchiveSource(uid=settings.uid(_UNPACKER)),
+            builder=_builder(settings, found, sandbox),
+            runtime=runtime,
+            edge=_edge(settings, found),
+            sandbox=sandbox,
+            network=network,
+        )
+    finally:
+        await sandbox.close()
+
+
+def network_of(settings: Settings, name: str | None = None) -> Network:
+    """`name`: of another than the installation's own, for a trial. Raises InvalidSetting."""
+    base = settings.uid_base
+    return Network(
+        name=name or settings.installation_id,
+        subnet=_subnet(settings.apps_subnet),
+        # everything that handles what tenants gave; the API and the edge have to reach this machine
+        confined=None if base is None or name else range(base + _UNPACKER, base + UIDS),
+        allowed=[_network("BUILD_NETWORKS", text) for text in _words(settings.build_networks)],
+    )
+
+
+def _builder(settings: Settings, found: Programs, sandbox: Sandbox) -> ProcessBuilder:
+    given = {name: os.environ[name] for name in _words(settings.build_env) if name in os.environ}
+    return ProcessBuilder(data=settings.home, sandbox=sandbox, toolchains=found.languages, uv=found.uv, build_env=given)
+
+
+def _edge(settings: Settings, found: Programs) -> EnvoyEdge:
+    releases = settings.home / "artifacts"
+    releases.mkdir(mode=0o711, exist_ok=True)
+    setup = EdgeSetup(
+        folder=settings.edge_folder,
+        envoy=found.envoy,
+        file_server=found.file_server,
+        releases=releases,
+        access_log=settings.access_log,
+        apps_host=settings.apps_host,
+        apps_port=settings.apps_port,
+        uid=settings.uid(_EDGE),
+        files_uid=settings.uid(_FILES),
+    )
+    return EnvoyEdge(setup)
+
+
+def _subnet(text: str) -> IPv4Network | None:
+    if not text:
+        return None
+    network = _network("APPS_SUBNET", text)
+    if not isinstance(network, IPv4Network):
+        raise InvalidSetting(f"CYGNI_APPS_SUBNET: {text} is no IPv4 network.")
+    return network
+
+
+def _network(name: str, text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text)
+    except ValueError as problem:
+        raise InvalidSetting(f"CYGNI_{name}: {problem}") from problem
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
