@@ -19,11 +19,14 @@ from cygnid.core.reconcile import reconcilers_in, run_reconcilers
 from cygnid.core.secrets import Secrets
 from cygnid.core.wakeups import Wakeups
 from cygnid.core.work import Work, Worker, overdue_seconds, works_in
+from cygnid.resources.audit import tasks as audit
+from cygnid.resources.logs import tasks as logs
 from cygnid.resources.platform import actions
 from cygnid.resources.platform import tasks as platform
+from cygnid.resources.projects import tasks as projects
 from cygnid.settings import Settings
 
-TASKS: tuple[ModuleType, ...] = (platform,)
+TASKS: tuple[ModuleType, ...] = (platform, projects, audit, logs)
 """Each noun's `tasks`: its reconcilers and its work on due rows."""
 
 _BEAT_SECONDS, _EARLY_BEAT_SECONDS = 5.0, 0.5
