@@ -90,6 +90,12 @@ class InstanceRow(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
+class CheckedRow(InstanceRow, frozen=True, kw_only=True):
+    project: str
+    """Its name."""
+    spec: ProcessSpec
+
+
 class EndpointRow(msgspec.Struct, frozen=True, kw_only=True):
     deployment_id: str
     host: str
@@ -145,6 +151,19 @@ async def of_deployment(read: Read, deployment_id: str) -> Sequence[InstanceRow]
 async def held(read: Read) -> Sequence[InstanceRow]:
     """Every instance of the installation of which something may be on the machine."""
     return await read.all(InstanceRow, f"{_INSTANCE} WHERE i.forgotten_at IS NULL ORDER BY i.id")
+
+
+async def checked(read: Read) -> Sequence[CheckedRow]:
+    """Every instance that is looked after by health checks: those on trial are their deployment's."""
+    return await read.all(
+        CheckedRow,
+        f"""SELECT l.*, x.project, x.spec FROM ({_INSTANCE} WHERE i.forgotten_at IS NULL) l
+            JOIN (SELECT r.deployment_id, p.name AS project, spec FROM releases r JOIN projects p ON p.id = r.project_id
+                  CROSS JOIN LATERAL jsonb_array_elements(r.processes) AS s (spec)) x
+                ON x.deployment_id = l.deployment_id AND x.spec ->> 'type' = l.process
+            WHERE l.wanted AND NOT l.on_trial AND l.started_at IS NOT NULL AND NOT l.ailing
+                AND l.status IN ('starting', 'running', 'unhealthy')""",  # noqa: S608  constant
+    )
 
 
 async def instance(read: Read, project_id: str, instance_id: str) -> InstanceRow | None:

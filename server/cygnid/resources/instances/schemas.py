@@ -17,6 +17,10 @@ Protocol = Literal["http1", "h2c"]
 
 WEB = "web"
 """The process type that the edge sends visitors to."""
+START_SECONDS, INTERVAL_SECONDS = 60, 10
+"""Of the health check that an app has without asking for one."""
+ALIVE_SECONDS = 5
+"""A process without a port is healthy when it has lived for this long."""
 
 
 class InstanceEvent(StrEnum):
@@ -45,6 +49,24 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     health_check: HealthCheckInput | None
     plan: ProcessPlan | None
     """What the repository said; None: only the API named this process."""
+
+    @property
+    def probe_path(self) -> str:
+        """What a health check asks for."""
+        return self.health_check.path if self.health_check else "/"
+
+    @property
+    def start_seconds(self) -> int:
+        """How long it may take until it is healthy for the first time; without a port, how long it must live."""
+        if self.port is None:
+            return ALIVE_SECONDS
+        return self.health_check.timeout_seconds if self.health_check else START_SECONDS
+
+    def accepts(self, status: int | None) -> bool:
+        """Whether this answer to a health check is a healthy one. None: it did not answer."""
+        if status is None:
+            return False
+        return 200 <= status < 400 if self.health_check else status < 500
 
 
 class ReleaseSpec(msgspec.Struct, frozen=True, kw_only=True):
