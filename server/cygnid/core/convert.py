@@ -32,6 +32,8 @@ def body(raw: bytes, into: type[msgspec.Struct]) -> Any:
         raise ValidationError(f"The body is not JSON: {problem}") from problem
     except RecursionError as problem:
         raise ValidationError("The body is nested too deeply.") from problem
+    if b"\\u0000" in raw and _has_nul(value):
+        raise ValidationError("The body has a text with the character U+0000, which cannot be stored.")
     return _struct(value, into, strict=True)
 
 
@@ -45,6 +47,8 @@ def query(pairs: Sequence[tuple[str, str]], into: type[msgspec.Struct]) -> Any:
             raise UnknownParameter(
                 f"There is no parameter {name} here.", details={"parameter": name, "allowed": sorted(known)}
             )
+        if "\0" in text:
+            raise ValidationError.one(name, "Must not have the character U+0000")
         if _is_list(known[name].type):
             values.setdefault(name, []).extend(part for part in text.split(",") if part)
         elif name in values:
@@ -52,6 +56,14 @@ def query(pairs: Sequence[tuple[str, str]], into: type[msgspec.Struct]) -> Any:
         else:
             values[name] = text
     return _struct(values, into, strict=False)
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_has_nul(part) for pair in value.items() for part in pair)  # type: ignore[reportUnknownVariableType]
+    if isinstance(value, list):
+        return any(_has_nul(part) for part in value)  # type: ignore[reportUnknownVariableType]
+    return isinstance(value, str) and "\0" in value
 
 
 def _struct(value: Any, into: type[msgspec.Struct], *, strict: bool) -> Any:

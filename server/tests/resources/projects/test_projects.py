@@ -1,27 +1,18 @@
 """Projects through the API: made, read, changed, and only by whom it should be."""
 
 import asyncio
-from collections.abc import Awaitable
 from typing import Any
 
 import pytest
 
-from cygni import AsyncCygniClient, CygniError
+from cygni import APIStatusError, AsyncCygniClient
 from cygnid.core import db
 from cygnid.resources.projects import actions
 from tests.make.api import Api
+from tests.make.calls import create_project as create
+from tests.make.calls import refused
 
 REASON = "Must be alphanumeric with hyphens"
-
-
-async def create(client: AsyncCygniClient, name: str = "shop", **fields: Any) -> dict[str, Any]:
-    return (await client.request("POST", "/projects", json={"name": name, **fields})).data
-
-
-async def refused(asked: Awaitable[Any]) -> CygniError:
-    with pytest.raises(CygniError) as error:
-        await asked
-    return error.value
 
 
 async def names(client: AsyncCygniClient, **query: Any) -> list[str]:
@@ -62,7 +53,7 @@ async def test_a_new_project_is_complete_and_has_production(api: Api) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "-a", "a-", "a--b", "Shop", "a_b", "a.b", "shöp", "a" * 41, "a\n", " a", "api", "localhost", "www", "a\u0000"],
+    ["", "-a", "a-", "a--b", "Shop", "a_b", "a.b", "shöp", "a" * 41, "a\n", " a", "api", "localhost", "www"],
 )
 async def test_a_name_that_is_no_host_is_refused_with_the_reason(api: Api, name: str) -> None:
     error = await refused(create(await api.owner(), name))
@@ -124,7 +115,7 @@ async def test_a_name_is_taken_also_by_another_team_and_by_a_deleted_project(api
 async def test_of_many_at_once_one_gets_the_name(api: Api) -> None:
     owner = await api.owner()
     results = await asyncio.gather(*(create(owner) for _ in range(10)), return_exceptions=True)
-    taken = [result.code for result in results if isinstance(result, CygniError)]
+    taken = [result.code for result in results if isinstance(result, APIStatusError)]
     assert taken == ["name_taken"] * 9
     assert len(await names(owner)) == 1
 
@@ -245,9 +236,9 @@ async def test_a_patch_merges(api: Api) -> None:
         row = await actions.queries.view(read, made["id"])
     assert [(process.type, process.instances) for process in row.processes] == [("web", 2)]
     assert (await events(api))[-1] == "project.updated"
-    assert (await owner.request("PATCH", "/projects/shop", json={"build": None, "labels": None})).data[
+    assert (await owner.request("PATCH", "/projects/shop", json={"build": None, "labels": None})).data["build"] == made[
         "build"
-    ] == made["build"] | {"rootDir": None, "buildCommand": None}
+    ] | {"rootDir": None, "buildCommand": None}
     assert (await owner.request("GET", "/projects/shop")).data["labels"] == {}
 
 
@@ -300,9 +291,11 @@ async def test_a_change_of_an_old_version_is_refused(api: Api) -> None:
     for method, data in (("PATCH", {"framework": "node"}), ("DELETE", None)):
         error = await refused(
             owner.request(
-                method, "/projects/shop?confirm=shop" if method == "DELETE" else "/projects/shop", json=data,
+                method,
+                "/projects/shop?confirm=shop" if method == "DELETE" else "/projects/shop",
+                json=data,
                 headers={"If-Match": seen.headers["etag"]},
-            )  # fmt: skip
+            )
         )
         assert (error.status, error.details["etag"]) == (412, changed.headers["etag"])
 
@@ -325,9 +318,14 @@ async def test_what_is_known_is_not_sent_again(api: Api) -> None:
         assert (again.status, again.data) == (304, None)
 
 
-async def test_letters_that_no_table_holds_name_nothing(api: Api) -> None:
+async def test_a_text_that_cannot_be_stored_is_refused(api: Api) -> None:
     owner = await api.owner()
-    assert (await refused(owner.request("GET", "/projects/a%00b"))).status == 404
     assert (await refused(owner.request("GET", "/projects?name=a%00b"))).status == 400
-    assert (await refused(create(owner, labels={"a": "\u0000"}))).status == 400
-    assert (await refused(create(owner, framework="\ud800"))).status == 400
+    bad: list[dict[str, Any]] = [
+        {"labels": {"a": "\0"}},
+        {"labels": {"\0": "a"}},
+        {"processes": [{"type": "web", "command": "\0"}]},
+    ]
+    for fields in bad:
+        assert (await refused(create(owner, **fields))).status == 400
+    await create(owner, labels={"a": "\\u0000"})
