@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from cygnid.build import toolchains
+from cygnid.core.db import Read
 from cygnid.core.postgres.migrations import read
+from cygnid.resources.platform import queries
 from cygnid.settings import Settings, from_environment
 from cygnid.up import control
 from cygnid.up.health import ask_health, edge_pids
@@ -93,7 +95,7 @@ def _api(running: Summary) -> Check:
     url = urlsplit(running["apiUrl"])
     problem = ask_health(url.hostname or "", url.port or 80)
     if problem is None:
-        return Check(name="api", status="ok", said=f"answers at {running['apiUrl']}; the worker keeps up")
+        return Check(name="api", status="ok", said=f"answers at {running['apiUrl']}: all is well")
     return Check(
         name="api", status="broken", said=problem, fix="`GET /v1/health` with a token says which part is not ok"
     )
@@ -129,13 +131,29 @@ async def _database(data: Path, settings: Settings) -> AsyncIterator[Check]:
         size = await connection.fetchval("SELECT pg_size_pretty(pg_database_size(current_database()))")
         known = await connection.fetchval("SELECT to_regclass('schema_migrations')")
         rows = await connection.fetch("SELECT name FROM schema_migrations") if known else []
+        applied = {row["name"] for row in rows}
+        missing = [migration.name for migration in read() if migration.name not in applied]
+        heard = None if missing else await queries.workers(Read(connection))
     finally:
         await connection.close()
     yield Check(name="database", status="ok", said=f"PostgreSQL {version}, {size}")
-    applied = {row["name"] for row in rows}
-    if missing := [migration.name for migration in read() if migration.name not in applied]:
+    if missing:
         said = f"the schema lacks {', '.join(missing)}"
         yield Check(name="schema", status="broken", said=said, fix="run `cygnid up` with this build, or cygnid migrate")
+    if heard is not None:
+        yield _worker(data, heard)
+
+
+def _worker(data: Path, heard: list[queries.WorkerRow]) -> Check:
+    if not any(worker.is_leader for worker in heard):
+        said = "none has been heard lately" if not heard else "none leads"
+        return Check(name="worker", status="broken", said=said, fix=f"see {data / 'logs' / 'cygnid.log'}")
+    said = f"heard {heard[0].silent_seconds:.0f} s ago"
+    if not queries.keeps_up(heard):
+        said = f"{said}; the oldest work that is due has waited for {heard[0].overdue_seconds:.0f} s"
+        fix = "wait for the builds that run (`cygni deployments`), or give the machine more cores"
+        return Check(name="worker", status="warning", said=said, fix=fix)
+    return Check(name="worker", status="ok", said=f"{said}; keeps up with what is due")
 
 
 def _disk(data: Path) -> Check:

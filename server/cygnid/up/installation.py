@@ -11,6 +11,10 @@ from cygnid.core.postgres.child import closed_parent
 from cygnid.up.uid_ranges import reserve
 
 
+_LONGEST_SOCKET = 107
+"""Bytes of a unix socket's path (unix(7))."""
+
+
 class Unsuitable(Exception):
     """The data folder cannot be used; the message says why and what to do."""
 
@@ -49,6 +53,8 @@ def open_installation(data: Path, *, uid_base: int | None = None) -> Installatio
     Raises Unsuitable when it belongs to another user, or its uids could not reach it.
     """
     root = os.geteuid() == 0
+    if (excess := len(os.fsencode(data / "edge" / "files" / "files-999999.sock")) - _LONGEST_SOCKET) > 0:
+        raise Unsuitable(f"{data} is too long a path for the sockets in it, by {excess}. Choose a shorter --data-dir.")
     data.mkdir(parents=True, exist_ok=True)
     if data.stat().st_uid != os.geteuid():
         raise Unsuitable(f"{data} belongs to uid {data.stat().st_uid}, this is uid {os.geteuid()}. Choose --data-dir.")

@@ -67,9 +67,10 @@ def test_the_doctor_names_what_is_not_well(cygnid: Cygnid) -> None:
     assert checks["supervisor"]["status"] == "ok"
     assert checks["api"]["status"] == "ok"
     assert checks["database"]["status"] == "ok"
-    # the stand-in worker starts no edge
-    assert checks["edge"]["status"] == "broken"
-    assert checks["edge"]["fix"]
+    # the stand-in worker starts no edge and says nothing
+    for name in ("edge", "worker"):
+        assert checks[name]["status"] == "broken"
+        assert checks[name]["fix"]
     assert said.returncode == 1
     assert all(check["fix"] for check in checks.values() if check["status"] == "broken" and check["name"] != "sandbox")
     assert "edge" in cygnid.run("doctor", check=False).stdout
@@ -102,3 +103,9 @@ def test_a_folder_that_other_users_cannot_reach_is_refused(tmp_path: Path) -> No
     tried = Cygnid(tmp_path / "data", free_port()).run("up", "--detach", check=False)
     assert tried.returncode == 1
     assert "--data-dir" in tried.stderr
+
+
+def test_a_folder_too_deep_for_sockets_is_refused(open_folder: Path) -> None:
+    tried = Cygnid(open_folder / ("deep" * 25), free_port()).run("up", "--detach", check=False)
+    assert tried.returncode == 1
+    assert "shorter --data-dir" in tried.stderr
