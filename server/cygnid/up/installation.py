@@ -10,7 +10,6 @@ import msgspec
 from cygnid.core.postgres.child import closed_parent
 from cygnid.up.uid_ranges import reserve
 
-
 _LONGEST_SOCKET = 107
 """Bytes of a unix socket's path (unix(7))."""
 
