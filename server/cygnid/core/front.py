@@ -8,8 +8,9 @@ from litestar import Litestar
 from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp, Receive, Send
 
+from cygnid.core.door import error_response, handlers
 from cygnid.core.errors import CygniError
-from cygnid.core.http import Operation, Services, error_response, handlers
+from cygnid.core.http import Operation, Services
 from cygnid.core.ids import new_id
 
 MAX_BODY_BYTES = 1_000_000

@@ -1,15 +1,18 @@
 """The base of every shape on the wire: camelCase, no unknown fields; and the types that shapes share."""
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from datetime import UTC, datetime
+from functools import cache
+from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from cygnid.core import clock
 from cygnid.core.errors import FieldError
 
 Timestamp = Annotated[datetime, Meta(tz=True)]
+"""A time on the wire: RFC 3339 in UTC with exactly three decimals, so that times sort as strings."""
 FreeMap = dict[str, Any]
 
 
@@ -17,8 +20,31 @@ class In(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True
     """A body. Repeat `frozen=True, kw_only=True` in subclasses: msgspec does not inherit them."""
 
 
+class _Moment(datetime):
+    """The encoder asks us about it, and not about a plain datetime, which it writes with six decimals or none."""
+
+
 class Out(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     """An answer. No field has a default: an absent value is null, an absent list is []."""
+
+    def __post_init__(self) -> None:
+        for name in _times(type(self)):
+            value: datetime | None = getattr(self, name)
+            if value is not None and not isinstance(value, _Moment):
+                moment = value.astimezone(UTC)
+                msgspec.structs.force_setattr(self, name, _Moment.combine(moment.date(), moment.timetz()))
+
+
+@cache
+def _times(shape: type[Out]) -> tuple[str, ...]:
+    hints = get_type_hints(shape)
+    return tuple(name for name, hint in hints.items() if hint is datetime or datetime in get_args(hint))
+
+
+def _encode(value: object) -> str:
+    if isinstance(value, _Moment):
+        return clock.text(value)
+    raise NotImplementedError(type(value))
 
 
 class Pagination(Out, frozen=True, kw_only=True):
@@ -65,4 +91,4 @@ class ErrorBody(Out, frozen=True, kw_only=True):
     errors: list[FieldError]
 
 
-ENCODER = msgspec.json.Encoder()
+ENCODER = msgspec.json.Encoder(enc_hook=_encode)

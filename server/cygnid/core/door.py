@@ -1,0 +1,349 @@
+"""The door: token, rate limit, access, transaction, idempotency, envelope and ETag of every operation in one place."""
+
+import asyncio
+import dataclasses
+import logging
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import msgspec
+from litestar import HttpMethod, Request, Response, route
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+from litestar.response import Stream
+
+from cygnid.core import clock, convert, etag, idempotency, sse
+from cygnid.core.actors import Actor, anonymous
+from cygnid.core.db import Read, begin, read
+from cygnid.core.errors import (
+    CygniError,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    RateLimited,
+    Unauthorized,
+    UnsupportedMediaType,
+)
+from cygnid.core.http import Answer, Body, Call, ClientGone, Operation, Producer, Services
+from cygnid.core.paging import link_header
+from cygnid.core.plans import PLANS
+from cygnid.core.schemas import ENCODER, Page
+from cygnid.core.sse import Outbox, StreamEnd
+
+log = logging.getLogger("cygnid.http")
+MAX_STREAMS = 20
+"""Open at once, of one token."""
+_RECHECK_SECONDS = 30.0
+_LOSING = ("token.revoked", "token.rotated", "token.updated", "member.removed", "member.role_changed")
+
+
+def handlers(services: Services, operations: Sequence[Operation]) -> list[HTTPRouteHandler]:
+    """The operations as route handlers of the framework."""
+    streams = Counter[str]()
+    return [_handler(item, services, streams) for item in operations]
+
+
+def _handler(item: Operation, services: Services, streams: Counter[str]) -> HTTPRouteHandler:
+    async def run(request: Request[Any, Any, Any]) -> Response[Any]:
+        return await _Run(item, services, request, streams).answer()
+
+    limit: dict[str, Any] = {"request_max_body_size": None} if item.kind == "receive" else {}
+    path = item.path.replace("}", ":str}")
+    # the answer itself names its status; the framework's default for DELETE would forbid a body
+    return route(path, http_method=HttpMethod(item.method), name=item.id, status_code=200, **limit)(run)
+
+
+class _Run:
+    """One request on its way through the door."""
+
+    def __init__(
+        self, item: Operation, services: Services, request: Request[Any, Any, Any], streams: Counter[str]
+    ) -> None:
+        self._item, self._services, self._request, self._streams = item, services, request, streams
+        self._state: dict[str, Any] = request.scope["state"]
+
+    async def answer(self) -> Response[Any]:
+        item, services, request = self._item, self._services, self._request
+        if "token" in request.query_params or "access_token" in request.query_params:
+            raise Unauthorized("A token in the query would end in logs: send it in the Authorization header.")
+        actor = await self._actor()
+        if item.charged:
+            self._charge(actor)
+        raw = b"" if item.kind == "receive" else await request.body()
+        pairs = [(name, value) for name, value in request.query_params.multi_items()]
+        call = Call(
+            request_id=self._state["request_id"],
+            actor=actor,
+            services=services,
+            path={name: str(value) for name, value in request.path_params.items()},
+            query=convert.query(pairs, item.query or _NoQuery),
+            data=self._data(raw),
+            if_match=etag.required_version(request.headers.get("if-match")),
+            client=request.headers.get("x-cygni-client", ""),
+            last_event_id=request.headers.get("last-event-id"),
+        )
+        if item.kind == "events":
+            return await self._stream(call)
+        if item.kind == "receive":
+            return await self._receive(call)
+        if item.method == "GET":
+            async with read(services.pool) if item.reads else nullcontext() as reader:
+                answer = _answer(await item.endpoint(**await self._inputs(reader, call)))
+            return self._reply(answer, ENCODER.encode(_data_of(answer.data)))
+        key = self._key(actor)
+        async with begin(services.pool) as tx:
+            inputs = await self._inputs(tx, call)
+            # access is checked before a replay: who lost it sees nothing
+            print_ = idempotency.fingerprint(services.secrets, request.url.query or "", raw) if key else b""
+            if key and (stored := await idempotency.look(tx, services.secrets, key, print_)):
+                self._state["headers"]["Idempotent-Replayed"] = "true"
+                return self._send(stored.data, stored.status, None)
+            answer = _answer(await item.endpoint(**inputs))
+            data = ENCODER.encode(_data_of(answer.data)) if item.status != 204 else b"null"
+            if key:
+                await idempotency.keep(
+                    tx,
+                    services.secrets,
+                    key,
+                    print_,
+                    status=item.status,
+                    data=data,
+                    resource_id=getattr(answer.data, "id", None),
+                    has_secret=answer.has_secret,
+                )
+        return self._reply(answer, data)
+
+    async def _stream(self, call: Call) -> Stream:
+        async with read(self._services.pool) as reader:
+            produce: Producer = await self._item.endpoint(**await self._inputs(reader, call))
+        opened = call.actor.token_id or call.actor.bucket
+        if self._streams[opened] >= MAX_STREAMS:
+            raise RateLimited(
+                f"This token has {MAX_STREAMS} streams open.",
+                hint="Close one first; one stream without a filter shows several things at once.",
+                details={"window": "openStreams", "limit": MAX_STREAMS, "retryAfterSeconds": 1},
+                headers={"Retry-After": "1"},
+            )
+        self._state["headers"] |= {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return Stream(self._frames(call, produce, opened), media_type="text/event-stream")
+
+    async def _frames(self, call: Call, produce: Producer, opened: str) -> AsyncGenerator[bytes]:
+        async def while_allowed(outbox: Outbox) -> StreamEnd:
+            working = asyncio.ensure_future(produce(outbox))
+            watching = asyncio.create_task(self._until_refused(call))
+            try:
+                await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+                if working.done():
+                    return working.result()
+                return watching.result()
+            finally:
+                for task in (working, watching):
+                    task.cancel()
+                await asyncio.gather(working, watching, return_exceptions=True)
+
+        self._streams[opened] += 1
+        try:
+            async for made in sse.stream(while_allowed, stopping=self._services.stopping):
+                yield made
+        finally:
+            self._streams[opened] -= 1
+
+    async def _until_refused(self, call: Call) -> StreamEnd:
+        """Ask again, at once when something like that happens, whether the caller may still see this."""
+        with self._services.wakeups.subscribe(_LOSING) as wake:
+            while True:
+                wake.clear()
+                try:
+                    actor = await self._actor()
+                    async with read(self._services.pool) as reader:
+                        await self._inputs(reader, dataclasses.replace(call, actor=actor))
+                except CygniError:
+                    return StreamEnd(reason="unauthorized", status=None, exit_code=None)
+                try:
+                    async with asyncio.timeout(_RECHECK_SECONDS):
+                        await wake.wait()
+                except TimeoutError:
+                    continue
+
+    async def _receive(self, call: Call) -> Response[bytes]:
+        headers = self._request.headers
+        media = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media not in self._item.media:
+            raise UnsupportedMediaType(
+                hint=f"Send one of: {', '.join(self._item.media)}.", details={"allowed": list(self._item.media)}
+            )
+        length = headers.get("content-length", "")
+        body = Body(
+            chunks=self._chunks(),
+            content_type=media,
+            content_range=headers.get("content-range"),
+            content_length=int(length) if length.isdecimal() else None,
+        )
+        async with read(self._services.pool) as reader:
+            inputs = await self._inputs(reader, call, body)
+        answer = _answer(await self._item.endpoint(**inputs))
+        return self._reply(answer, ENCODER.encode(_data_of(answer.data)))
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._request.stream():
+                yield chunk
+        except HTTPException as gone:
+            # the framework's word for a client that disconnects in mid-body
+            raise ClientGone from gone
+
+    async def _actor(self) -> Actor:
+        services, request = self._services, self._request
+        ip = request.client.host if request.client else None
+        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+        if not scheme:
+            if self._item.needs == "public":
+                return anonymous(ip)
+            raise Unauthorized(headers={"WWW-Authenticate": "Bearer"})
+        if scheme.lower() != "bearer":
+            raise Unauthorized(headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+        async with read(services.pool) as reader:
+            return await services.authenticate(reader, secret.strip(), ip)
+
+    def _charge(self, actor: Actor) -> None:
+        self._state["bucket"] = actor.bucket
+        verdict = self._services.limiter.hit(actor.bucket, PLANS[actor.plan])
+        self._state["headers"].update(verdict.headers)
+        if not verdict.allowed:
+            raise RateLimited(
+                details={"window": verdict.window, "limit": verdict.limit, "retryAfterSeconds": verdict.retry_after},
+                headers={"Retry-After": str(verdict.retry_after)},
+            )
+
+    def _data(self, raw: bytes) -> Any:
+        if self._item.data is None:
+            return None
+        media = self._request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if raw and media not in self._item.media:
+            raise UnsupportedMediaType(details={"allowed": list(self._item.media)})
+        return convert.body(raw, self._item.data)
+
+    def _key(self, actor: Actor) -> bytes | None:
+        header = self._request.headers.get("idempotency-key")
+        if header is None or not self._item.replayable or actor.token_id is None:
+            return None
+        return idempotency.scope_key(
+            self._services.secrets,
+            actor.token_id,
+            self._item.method,
+            self._request.url.path,
+            idempotency.parse_key(header),
+        )
+
+    async def _inputs(self, connection: Read | None, call: Call, body: Body | None = None) -> dict[str, Any]:
+        known = {
+            "tx": connection,
+            "read": connection,
+            "call": call,
+            "actor": call.actor,
+            "data": call.data,
+            "query": call.query,
+            "body": body,
+        }
+        inputs: dict[str, Any] = {}
+        for name, kind in self._item.inputs.items():
+            if name in known:
+                inputs[name] = known[name]
+            elif name in call.path:
+                inputs[name] = call.path[name]
+            else:
+                inputs[name] = await kind.find(connection, call, self._item.needs)
+        return inputs
+
+    def _reply(self, answer: Answer, data: bytes) -> Response[bytes]:
+        if answer.location:
+            self._state["headers"]["Location"] = answer.location
+        if answer.has_secret or answer.status:
+            self._state["headers"]["Cache-Control"] = "no-store"
+            return self._send(data, answer.status or self._item.status, answer)
+        paged = isinstance(answer.data, Page)
+        if not paged and answer.version is None and self._item.method != "GET":
+            return self._send(data, self._item.status, answer)
+        if paged:
+            self._state["headers"]["Link"] = link_header(str(self._request.url), answer.data.pagination)
+        tagged = data + ENCODER.encode(answer.data.pagination) if paged else data
+        tag = etag.etag(tagged, answer.version)
+        self._state["headers"] |= {
+            "ETag": tag,
+            "Vary": "Authorization, Accept",
+            "Cache-Control": "private, no-cache",
+        }
+        if self._item.method == "GET" and etag.not_modified(self._request.headers.get("if-none-match", ""), tag):
+            self._unmodified()
+            return Response(b"", status_code=304)
+        return self._send(data, self._item.status, answer)
+
+    def _unmodified(self) -> None:
+        if not self._item.charged:
+            return
+        self._services.limiter.refund(self._state["bucket"])
+        for name in [name for name in self._state["headers"] if "ratelimit" in name.lower()]:
+            del self._state["headers"][name]
+
+    def _send(self, data: bytes, status: int, answer: Answer | None) -> Response[bytes]:
+        if status == 204:
+            return Response(b"", status_code=204)
+        if self._item.kind == "bare":
+            return Response(data, status_code=status, media_type="application/json")
+        meta: dict[str, Any] = _meta(self._state["request_id"])
+        if answer is not None and isinstance(answer.data, Page):
+            meta["pagination"] = answer.data.pagination
+        if answer is not None and answer.warnings:
+            meta["warnings"] = list(answer.warnings)
+        content = b'{"data":' + data + b',"meta":' + ENCODER.encode(meta) + b"}"
+        return Response(content, status_code=status, media_type="application/json")
+
+
+class _NoQuery(msgspec.Struct):
+    """A route without parameters."""
+
+
+def _answer(result: Any) -> Answer:
+    return result if isinstance(result, Answer) else Answer(data=result)
+
+
+def _data_of(data: Any) -> Any:
+    return data.items if isinstance(data, Page) else data
+
+
+def _meta(request_id: str) -> dict[str, Any]:
+    return {"requestId": request_id, "timestamp": clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+
+def error_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Any exception as the error envelope; what nobody foresaw is logged with its request id and told nothing of."""
+    state: dict[str, Any] = request.scope["state"]
+    known = _known(error)
+    if isinstance(known, InternalError):
+        log.error("%s %s failed, request %s", request.method, request.url.path, state["request_id"], exc_info=error)
+    state["headers"].update(known.headers)
+    body = {
+        "error": {
+            "code": known.code,
+            "message": known.message,
+            "hint": known.hint,
+            "details": known.details,
+            "docUrl": f"/docs/api/reference#{known.code}",
+            "errors": list(known.errors),
+        },
+        "meta": _meta(state["request_id"]),
+    }
+    return Response(ENCODER.encode(body), status_code=known.status, media_type="application/json")
+
+
+def _known(error: Exception) -> CygniError:
+    if isinstance(error, CygniError):
+        return error
+    if isinstance(error, HTTPException):
+        for known in (NotFound, MethodNotAllowed, PayloadTooLarge):
+            if error.status_code == known.status:
+                return known(headers={k: v for k, v in (error.headers or {}).items() if k.lower() == "allow"})
+    return InternalError()
