@@ -14,13 +14,15 @@ from cygnid.core.ratelimit import Limiter
 from cygnid.core.secrets import Secrets
 from cygnid.core.wakeups import Wakeups
 from cygnid.resources.audit import endpoints as audit
+from cygnid.resources.instances import endpoints as instances
 from cygnid.resources.logs import endpoints as logs
 from cygnid.resources.platform import endpoints as platform
 from cygnid.resources.projects import endpoints as projects
+from cygnid.resources.tokens import endpoints as tokens
 from cygnid.resources.tokens.actions import authenticate
 from cygnid.settings import Settings
 
-NOUNS = (platform, projects, audit, logs)
+NOUNS = (platform, projects, tokens, audit, logs, instances)
 """Importing a noun's endpoints adds its operations to the table."""
 
 

@@ -4,22 +4,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from cygnid.build.base import ProcessPlan
-from cygnid.core import changes, clock
+from cygnid.core import changes, clock, etag
 from cygnid.core.changes import Wake
 from cygnid.core.db import Tx
-from cygnid.core.errors import NotFound, PreconditionFailed
+from cygnid.core.errors import NotFound
 from cygnid.core.ids import new_id
-from cygnid.resources.instances import queries
-from cygnid.resources.instances.queries import ProcessRow, Scale
-from cygnid.resources.instances.schemas import WEB, ProcessEvent, ProcessPatch, ProcessSpec, ReleaseSpec
+from cygnid.resources.instances import queries, specs
+from cygnid.resources.instances.queries import ProcessRow
+from cygnid.resources.instances.schemas import ProcessEvent, ProcessPatch, ProcessSpec, ReleaseSpec
 from cygnid.resources.projects.access import EnvironmentAccess
 from cygnid.resources.projects.queries import EnvironmentRow, ProjectRow
-from cygnid.resources.projects.schemas import HealthCheckInput, ProcessInput
 
-INSTANCES, CPU, MEMORY_MB = 1, 1.0, 512
-"""What a process gets of which nobody said anything."""
+_WIRE = {"instances": "instances", "cpu": "cpu", "memory_mb": "memoryMb"}
 
 
 async def process_specs(
@@ -32,33 +31,7 @@ async def process_specs(
     planned = {plan.type: plan for plan in plans}
     named = {process.type: process for process in project.processes}
     types = [*planned, *(name for name, process in named.items() if name not in planned and process.command)]
-    return [decided(name, planned.get(name), named.get(name), scales.get(name)) for name in types]
-
-
-def decided(type: str, plan: ProcessPlan | None, named: ProcessInput | None, scale: Scale | None) -> ProcessSpec:  # noqa: A002
-    """One of `plan` and `named` has a command."""
-    named, scale = named or ProcessInput(type=type), scale or Scale()
-    command = named.command or (plan.command if plan else None)
-    assert command, type
-    check = named.health_check
-    if check is None and plan and plan.health_check:
-        check = HealthCheckInput(
-            path=plan.health_check.path,
-            timeout_seconds=plan.health_check.timeout_seconds,
-            interval_seconds=plan.health_check.interval_seconds,
-        )
-    return ProcessSpec(
-        type=type,
-        command=command,
-        port=_first(named.port, plan and plan.port, 0 if type == WEB else None),
-        protocol=_first(named.protocol, plan and plan.protocol, "http1"),
-        keep_alive_seconds=_first(named.keep_alive_seconds, plan and plan.keep_alive_seconds, 4),
-        instances=_first(scale.instances, named.instances, plan and plan.instances, INSTANCES),
-        cpu=_first(scale.cpu, named.cpu, plan and plan.cpu, CPU),
-        memory_mb=_first(scale.memory_mb, named.memory_mb, plan and plan.memory_mb, MEMORY_MB),
-        health_check=check,
-        plan=plan,
-    )
+    return [specs.decided(name, planned.get(name), named.get(name), scales.get(name)) for name in types]
 
 
 async def want(tx: Tx, release: ReleaseSpec) -> list[str]:
@@ -129,7 +102,7 @@ async def go_live(tx: Tx, deployment_id: str) -> None:
             deployment_id,
             now,
         )
-        await _fit(tx, release, spec, _first(scaled, spec.instances), on_trial=False)
+        await _fit(tx, release, spec, specs.first(scaled, spec.instances), on_trial=False)
     await retire(tx, release.environment_id, but=deployment_id)
 
 
@@ -161,57 +134,55 @@ async def update_process(
     type: str,  # noqa: A002
     patch: ProcessPatch,
     *,
-    if_match: int | None,
-    request_id: str,
-) -> ProcessRow:
-    """`instances` act at once; `cpu` and `memory_mb` are for the next release. All are kept over deploys.
-    Raises NotFound, PreconditionFailed."""
-    before = await queries.process(tx, access.environment.id, type)
-    if before is None:
-        raise NotFound(
-            f"{access.environment.name} runs no process {type}.",
-            hint=f"GET /v1/projects/{access.project.id}/processes lists them; they come with a deployment.",
-        )
-    given = {name: value for name, value in msgspec.structs.asdict(patch).items() if value is not msgspec.UNSET}
-    changed = await tx.execute(
-        """UPDATE processes SET instances = COALESCE($3, instances), cpu = COALESCE($4, cpu),
-               memory_mb = COALESCE($5, memory_mb), version = version + 1, updated_at = $6
-           WHERE id = $1 AND version = COALESCE($2, version)""",
-        before.id,
-        if_match,
-        given.get("instances"),
-        given.get("cpu"),
-        given.get("memory_mb"),
-        clock.now(),
+    if_match: int | None = None,
+    request_id: str | None = None,
+) -> None:
+    """`instances` act at once; `cpu` and `memory_mb` are for the next release. All are kept over deploys; what changes
+    nothing leaves no trace. Raises NotFound, PreconditionFailed."""
+    await tx.execute(
+        "SELECT FROM processes WHERE environment_id = $1 AND type = $2 FOR UPDATE", access.environment.id, type
     )
     row = await queries.process(tx, access.environment.id, type)
     if row is None:
-        raise NotFound  # a release without it went live meanwhile
-    if not changed:
-        raise PreconditionFailed
-    if "instances" in given:
+        raise no_such_process(access, type)
+    etag.require(if_match, row.version, queries.shown_process(row, access.project))
+    set_ = {"instances": patch.instances, "cpu": patch.cpu, "memory_mb": patch.memory_mb}
+    was = {name: getattr(row, name) for name in set_}
+    becomes: dict[str, Any] = {name: was[name] if value is UNSET else value for name, value in set_.items()}
+    if was == becomes:
+        return
+    await tx.execute(
+        """UPDATE processes SET instances = $2, cpu = $3, memory_mb = $4, version = version + 1, updated_at = $5
+           WHERE id = $1""",
+        row.id,
+        becomes["instances"],
+        becomes["cpu"],
+        becomes["memory_mb"],
+        clock.now(),
+    )
+    if becomes["instances"] != was["instances"]:
         release = await queries.release(tx, row.deployment_id)
         assert release is not None
-        await _fit(tx, release, row.spec, given["instances"], on_trial=False)
+        await _fit(tx, release, row.spec, becomes["instances"], on_trial=False)
     for event, names in ((ProcessEvent.SCALED, ["instances"]), (ProcessEvent.UPDATED, ["cpu", "memory_mb"])):
-        was, becomes = _differing(before, row, names)
-        if becomes:
+        changed = [name for name in names if was[name] != becomes[name]]
+        if changed:
             await changes.record(
-                tx, access.actor, event, _subject(row), before=was, after=becomes, request_id=request_id
+                tx,
+                access.actor,
+                event,
+                _subject(row),
+                before={_WIRE[name]: specs.first(was[name], getattr(row.spec, name)) for name in changed},
+                after={_WIRE[name]: becomes[name] for name in changed},
+                request_id=request_id,
             )
-    return row
 
 
-def is_pending(row: ProcessRow, project: ProjectRow) -> bool:
-    """Whether a new release of the same plan would run this process otherwise; of `instances`, only what the API did
-    not scale, since that acts at once."""
-    named = next((process for process in project.processes if process.type == row.type), None)
-    if row.spec.plan is None and not (named and named.command):
-        return True  # named by the project alone, and no more
-    scale = Scale(type=row.type, instances=row.instances, cpu=row.cpu, memory_mb=row.memory_mb)
-    next_ = decided(row.type, row.spec.plan, named, scale)
-    instances = row.spec.instances if row.instances is not None else next_.instances
-    return msgspec.structs.replace(next_, instances=instances) != row.spec
+def no_such_process(access: EnvironmentAccess, type: str) -> NotFound:  # noqa: A002
+    return NotFound(
+        f"{access.environment.name} runs no process {type}.",
+        hint=f"GET /v1/projects/{access.project.id}/processes lists them; they come with a deployment.",
+    )
 
 
 async def _fit(tx: Tx, release: ReleaseSpec, spec: ProcessSpec, count: int, *, on_trial: bool) -> None:
@@ -253,17 +224,6 @@ async def _retire(tx: Tx, condition: str, *values: Any, drain: bool) -> None:
     await changes.wake(tx, Wake.INSTANCES)
 
 
-def _differing(before: ProcessRow, row: ProcessRow, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What was set before and is set now, by its name on the wire."""
-    wire = {"instances": "instances", "cpu": "cpu", "memory_mb": "memoryMb"}
-    pairs = [
-        (wire[name], [_first(getattr(each, name), getattr(each.spec, name)) for each in (before, row)])
-        for name in names
-    ]
-    changed = [(name, was, becomes) for name, (was, becomes) in pairs if was != becomes]
-    return {name: was for name, was, _ in changed}, {name: becomes for name, _, becomes in changed}
-
-
 def _subject(row: ProcessRow) -> changes.Subject:
     return changes.Subject(
         type="process",
@@ -273,8 +233,3 @@ def _subject(row: ProcessRow) -> changes.Subject:
         project_id=row.project_id,
         environment=row.environment,
     )
-
-
-def _first(*values: Any) -> Any:
-    """The first that somebody said."""
-    return next((value for value in values if value is not None), None)

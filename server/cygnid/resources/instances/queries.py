@@ -8,16 +8,23 @@ import msgspec
 from cygnid.core.db import Read
 from cygnid.core.paging import Condition, Listing, fetch, where
 from cygnid.core.schemas import Page
+from cygnid.resources.instances import specs
 from cygnid.resources.instances.schemas import (
     WEB,
     EnvironmentQuery,
     ExitReason,
+    HealthCheck,
+    Instance,
+    InstanceExit,
     InstanceQuery,
     InstanceStatus,
+    Process,
     ProcessSpec,
     Protocol,
     ReleaseSpec,
+    Scale,
 )
+from cygnid.resources.projects.queries import ProjectRow
 
 _RELEASE = """deployment_id, project_id, environment_id, environment, kind, path, root, mounts, env, fallback,
     processes"""
@@ -101,15 +108,6 @@ class EndpointRow(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     port: int
     status: InstanceStatus
-
-
-class Scale(msgspec.Struct, frozen=True, kw_only=True):
-    """What the API set of a process type; None: nothing."""
-
-    type: str = ""
-    instances: int | None = None
-    cpu: float | None = None
-    memory_mb: int | None = None
 
 
 async def release(read: Read, deployment_id: str) -> ReleaseSpec | None:
@@ -204,3 +202,53 @@ async def leaving(read: Read) -> list[str]:
            WHERE retired_at IS NOT NULL AND left_routes_at IS NULL AND forgotten_at IS NULL"""
     )
     return found or []
+
+
+def shown_process(row: ProcessRow, project: ProjectRow) -> Process:
+    spec, check = row.spec, row.spec.health_check
+    named = next((process for process in project.processes if process.type == row.type), None)
+    scale = Scale(type=row.type, instances=row.instances, cpu=row.cpu, memory_mb=row.memory_mb)
+    return Process(
+        id=row.id,
+        team_id=row.team_id,
+        project_id=row.project_id,
+        environment=row.environment,
+        type=row.type,
+        command=spec.command,
+        port=spec.port or None,
+        protocol=spec.protocol,
+        keep_alive_seconds=spec.keep_alive_seconds,
+        instances=specs.first(row.instances, spec.instances),
+        running_instances=row.running_instances,
+        cpu=specs.first(row.cpu, spec.cpu),
+        memory_mb=specs.first(row.memory_mb, spec.memory_mb),
+        health_check=check and HealthCheck(**msgspec.structs.asdict(check)),
+        pending=specs.is_pending(spec, named, scale),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        created_by="system",
+    )
+
+
+def shown_instance(row: InstanceRow) -> Instance:
+    last_exit = None
+    if row.exit_at is not None and row.exit_reason is not None:
+        last_exit = InstanceExit(
+            at=row.exit_at, exit_code=row.exit_code, signal=row.exit_signal, reason=row.exit_reason
+        )
+    return Instance(
+        id=row.id,
+        team_id=row.team_id,
+        project_id=row.project_id,
+        environment=row.environment,
+        process=row.process,
+        deployment_id=row.deployment_id,
+        status=row.status,
+        node=row.node,
+        restarts=row.restarts,
+        started_at=row.started_at,
+        last_exit=last_exit,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        created_by="system",
+    )

@@ -91,11 +91,20 @@ class ReleaseSpec(msgspec.Struct, frozen=True, kw_only=True):
         return next((spec for spec in self.processes if spec.type == type), None)
 
 
+class Scale(msgspec.Struct, frozen=True, kw_only=True):
+    """What the API set of a process type; None: nothing."""
+
+    type: str = ""
+    instances: int | None = None
+    cpu: float | None = None
+    memory_mb: int | None = None
+
+
 class ProcessPatch(In, frozen=True, kw_only=True):
     instances: Annotated[int, Meta(ge=0, le=100)] | UnsetType = UNSET
     """Acts at once and is kept over deploys; 0 stops it."""
-    cpu: Annotated[float, Meta(ge=0.05, le=64, multiple_of=0.05)] | UnsetType = UNSET
-    """Cores; waits for the next deployment or restart."""
+    cpu: Annotated[float, Meta(ge=0.05, le=64)] | UnsetType = UNSET
+    """Cores, in steps of 0.05; waits for the next deployment or restart."""
     memory_mb: Annotated[int, Meta(ge=16, le=1_048_576)] | UnsetType = UNSET
     """Waits for the next deployment or restart."""
 
@@ -104,7 +113,7 @@ class EnvironmentQuery(PageQuery, frozen=True, kw_only=True):
     environment: str = "production"
 
 
-class InEnvironment(msgspec.Struct, frozen=True, kw_only=True):
+class InEnvironment(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     environment: str = "production"
 
 

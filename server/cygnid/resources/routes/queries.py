@@ -19,7 +19,6 @@ class RouteRow(msgspec.Struct, frozen=True, kw_only=True):
     project: str
     environment: str
     project_status: ProjectStatus
-    url: str | None
     kind: Literal["release", "static"]
     path: str
     fallback: str | None
@@ -49,7 +48,7 @@ async def routes(read: Read) -> Sequence[RouteRow]:
     return await read.all(
         RouteRow,
         """SELECT r.environment_id, r.deployment_id, p.name AS project, e.name AS environment,
-               p.status AS project_status, e.url, l.kind, l.path, l.fallback,
+               p.status AS project_status, l.kind, l.path, l.fallback,
                (SELECT spec FROM jsonb_array_elements(l.processes) AS s (spec) WHERE spec ->> 'type' = 'web') AS web
            FROM routes r
            JOIN environments e ON e.id = r.environment_id AND e.deleted_at IS NULL

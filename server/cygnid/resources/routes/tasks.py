@@ -17,7 +17,6 @@ from cygnid.edge.base import App, Endpoint, Paused, Route, Static
 from cygnid.resources.instances import queries as instances
 from cygnid.resources.instances import seen
 from cygnid.resources.instances.queries import EndpointRow
-from cygnid.resources.projects import actions as projects
 from cygnid.resources.projects.schemas import EnvironmentEvent, ProjectEvent
 from cygnid.resources.routes import actions, queries
 from cygnid.resources.routes.queries import RouteRow, Versions
@@ -32,7 +31,6 @@ CERTAIN = timedelta(minutes=MINUTES) / 2
     on=(
         Wake.ROUTES,
         Wake.INSTANCES,
-        ProjectEvent.UPDATED,
         ProjectEvent.PAUSED,
         ProjectEvent.RESUMED,
         ProjectEvent.DELETED,
@@ -58,24 +56,20 @@ async def publish_routes(backends: Backends) -> None:
     is_new = not await _is_certain(backends, versions, digest)
     if is_new:
         await backends.edge.apply(routes, version=versions.wanted, term=backends.term())
-    renamed = [(row, url) for row in rows if (url := url_of(settings, row)) != row.url]
-    if not (is_new or leaving or renamed):
+    if not (is_new or leaving):
         return
     async with begin(backends.pool) as tx:
         if is_new:
             await actions.confirm(tx, versions.wanted, digest)
         if leaving:
             await seen.left_routes(tx, leaving)
-        for row, url in renamed:
-            await projects.set_url(tx, row.environment_id, url)
 
 
 def route_of(settings: Settings, row: RouteRow, endpoints: Mapping[str, Sequence[EndpointRow]]) -> Route | None:
     """None: nothing to serve, as of a release without a web process."""
-    url = url_of(settings, row)
-    if url is None:
+    if row.kind == "release" and row.web is None:
         return None
-    host = urlsplit(url).hostname
+    host = urlsplit(settings.url(row.project, row.environment)).hostname
     assert host is not None
     if row.project_status == "paused":
         return Route(name=row.environment_id, hosts=(host,), target=Paused())
@@ -89,11 +83,6 @@ def route_of(settings: Settings, row: RouteRow, endpoints: Mapping[str, Sequence
         keep_alive_seconds=row.web.keep_alive_seconds,
     )
     return Route(name=row.environment_id, hosts=(host,), target=target)
-
-
-def url_of(settings: Settings, row: RouteRow) -> str | None:
-    """What `switch` stored, by the project's name of now."""
-    return settings.url(row.project, row.environment) if row.kind == "static" or row.web is not None else None
 
 
 def digest_of(routes: Sequence[Route]) -> str:

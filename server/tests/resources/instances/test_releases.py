@@ -8,8 +8,8 @@ import pytest
 
 from cygnid.build.base import HealthCheck, ProcessPlan
 from cygnid.core.db import begin, read
-from cygnid.resources.instances import actions, queries
-from cygnid.resources.instances.schemas import ProcessSpec, ReleaseSpec
+from cygnid.resources.instances import actions, queries, specs
+from cygnid.resources.instances.schemas import ProcessSpec, ReleaseSpec, Scale
 from cygnid.resources.projects.queries import EnvironmentRow, ProjectRow
 from cygnid.resources.projects.schemas import HealthCheckInput, ProcessInput
 from tests.make.api import Api
@@ -169,18 +169,18 @@ async def test_only_what_starts_or_ails_becomes_healthy(place: Place) -> None:
         (
             replace(WEB, instances=2),
             ProcessInput(type="web", instances=3, cpu=0.5),
-            queries.Scale(type="web", instances=0, memory_mb=32),
+            Scale(type="web", instances=0, memory_mb=32),
             {"instances": 0, "cpu": 0.5, "memory_mb": 32},
         ),
         (None, ProcessInput(type="clock", command="tick"), None, {"command": "tick", "port": None, "plan": None}),
     ],
 )
 def test_settings_have_one_order(
-    plan: ProcessPlan | None, named: ProcessInput | None, scale: queries.Scale | None, expected: dict[str, Any]
+    plan: ProcessPlan | None, named: ProcessInput | None, scale: Scale | None, expected: dict[str, Any]
 ) -> None:
     given = plan or named
     assert given is not None
-    found: ProcessSpec = actions.decided(given.type, plan, named, scale)
+    found: ProcessSpec = specs.decided(given.type, plan, named, scale)
     assert {name: getattr(found, name) for name in expected} == expected
 
 
