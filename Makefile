@@ -1,6 +1,8 @@
 # `make` lists every task.
 PY := .venv/bin/python
 PYTEST_ARGS ?=
+UP_ARGS ?=
+DOWN_ARGS ?=
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -9,6 +11,12 @@ help: ## this list
 	@sh scripts/bootstrap
 
 install: .venv/.complete ## everything Cygni needs, into .venv
+
+up: install ## start Cygni, deploy examples/hello, say where everything is (UP_ARGS="--port 9000")
+	@sh scripts/up $(UP_ARGS)
+
+down: install ## stop Cygni; applications go on (DOWN_ARGS=--apps stops them too)
+	@.venv/bin/cygnid down $(DOWN_ARGS)
 
 lint: install ## style, types, import contracts
 	.venv/bin/ruff check .
@@ -28,4 +36,4 @@ lock: install ## new versions into requirements.lock, hashes and no addresses
 	.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group dev \
 	  --no-emit-package cygnid --no-emit-package cygni-cli --no-emit-package cygni --upgrade pyproject.toml -o requirements.lock
 
-.PHONY: help install lint test check lock
+.PHONY: help install up down lint test check lock

@@ -1,0 +1,113 @@
+"""Writes the pages of docs/ that are made from the code: `python scripts/docs.py`; with `--check` it only compares."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from pkgutil import walk_packages
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from cygnid import resources
+from cygnid.build import cygni_toml
+from cygnid.build.cygni_toml import Key
+from cygnid.core.errors import CygniError
+from cygnid.settings import Settings
+
+DOCS = Path(__file__).parents[1] / "docs"
+_MADE = "<!-- Made from the code by scripts/docs.py: edit {source}, then run `make docs`. -->\n\n"
+
+
+def pages() -> dict[str, str]:
+    """File name in docs/ → content, of every page that is made."""
+    return {"cygni-toml.md": cygni_toml_page(), "settings.md": settings_page(), "errors.md": errors_page()}
+
+
+def cygni_toml_page() -> str:
+    text = _MADE.format(source="server/cygnid/build/cygni_toml.py")
+    text += "# cygni.toml\n\nWhat an app says about itself, in its own repository. Every key is optional. A key that "
+    text += "is not listed here is refused when you deploy, with its line.\n\n"
+    text += "Settings made by API win over this file, this file wins over the `Procfile`, and both win over what is "
+    text += "detected. The build log says what came from where. The file is read at the top of what you deploy; with "
+    text += "`rootDir` set by API, in that folder.\n\n## At the top\n\n"
+    text += _keys(cygni_toml.TOP)
+    text += "\n## [processes.NAME]\n\nOne table for each process type. The one called `web` is given a port and the "
+    text += "URL; others, such as `worker`, have none.\n\n"
+    text += _keys(cygni_toml.PROCESS)
+    text += "\n## [processes.NAME.health_check]\n\nWithout it: `GET /` answers below 500 within 60 seconds.\n\n"
+    text += _keys(cygni_toml.HEALTH)
+    text += '\n## [env]\n\nVariables that are not secret, as `NAME = "text"`. The project\'s own win.\n\n'
+    return text + f"## Everything in one file\n\n```toml\n{cygni_toml.example()}```\n"
+
+
+def _keys(keys: Mapping[str, Key]) -> str:
+    text = "| key | takes | | example |\n|---|---|---|---|\n"
+    for name, key in keys.items():
+        text += f"| `{name}` | {key.kind} | {key.doc} | `{key.example}` |\n"
+    return text
+
+
+def settings_page() -> str:
+    text = _MADE.format(source="server/cygnid/settings.py")
+    text += "# Settings\n\nEach is an environment variable, read when `cygnid up` starts. A value that cannot be read "
+    text += "stops the start and names the variable. With systemd they stand in `/etc/cygni/environment`.\n\n"
+    text += "| variable | takes | default | |\n|---|---|---|---|\n"
+    hints = get_type_hints(Settings, include_extras=True)
+    for field in msgspec.structs.fields(Settings):
+        kind, meta = get_args(hints[field.name])
+        default = f"`{field.default}`" if field.default not in (None, "") else "none"
+        text += f"| `CYGNI_{field.name.upper()}` | {_kind(kind, meta)} | {default} | {meta.description} |\n"
+    text += "\n`up` decides `CYGNI_HOME`, `CYGNI_DATABASE_URL` (when the database is embedded), `CYGNI_API_URL`, "
+    text += "`CYGNI_APPS_URL`, `CYGNI_APPS_PORT`, `CYGNI_UID_BASE` and `CYGNI_INSTALLATION_ID` for the processes it "
+    return text + "starts, from its options and the data folder.\n"
+
+
+def _kind(kind: Any, meta: msgspec.Meta) -> str:
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    if get_origin(kind) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(kind))
+    if get_origin(kind) in (Union, UnionType):
+        kind = next(part for part in get_args(kind) if part is not type(None))
+    name = {Path: "folder", str: "text", int: "whole number", float: "number"}[kind]
+    limits = (("≥", meta.ge), (">", meta.gt), ("≤", meta.le))
+    return " ".join([name, *(f"{sign} {limit}" for sign, limit in limits if limit is not None)])
+
+
+def errors_page() -> str:
+    for module in walk_packages(resources.__path__, "cygnid.resources."):
+        import_module(module.name)
+    text = _MADE.format(source="the docstrings of the error classes, in core/errors.py and the nouns' schemas.py")
+    text += "# Errors\n\nEvery error answers in one form (see [api.md](api.md)). Programs decide by `code`; `message` "
+    text += "and `hint` are for people and may change.\n\n"
+    text += "| status | code | message | what next | again? |\n|--:|---|---|---|---|\n"
+    for kind in sorted(set(_errors(CygniError)), key=lambda kind: (kind.status, kind.code, kind.__name__)):
+        message = " ".join((kind.__doc__ or "").split())
+        again = "yes" if kind.retryable else ""
+        text += f"| {kind.status} | `{kind.code}` | {message} | {kind.hint or ''} | {again} |\n"
+    return text + "\nThe last column: the same request may succeed later, and the SDKs repeat it by themselves.\n"
+
+
+def _errors(kind: type[CygniError]) -> Iterator[type[CygniError]]:
+    """Those of the platform that can be answered; what only groups others has no code of its own."""
+    for sub in kind.__subclasses__():
+        if sub.__module__.startswith("cygnid.") and ("code" in vars(sub) or "__doc__" in vars(sub)):
+            yield sub
+        yield from _errors(sub)
+
+
+def main(arguments: list[str]) -> int:
+    stale = [name for name, text in pages().items() if not (DOCS / name).exists() or (DOCS / name).read_text() != text]
+    if arguments == ["--check"]:
+        print("\n".join(f"docs/{name} is stale: run `make docs`" for name in stale) or "up to date")
+        return 1 if stale else 0
+    for name in stale:
+        (DOCS / name).write_text(pages()[name])
+        print(f"docs/{name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
