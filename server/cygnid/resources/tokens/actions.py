@@ -6,15 +6,15 @@ from datetime import datetime, timedelta
 from hmac import compare_digest
 from ipaddress import ip_address, ip_network
 
-from cygnid.core import changes, clock, token_format
-from cygnid.core.access import Permission, expand, permissions_by_team, require, team_access
+from msgspec import UNSET
+
+from cygnid.core import changes, clock, etag, token_format
+from cygnid.core.access import Permission, expand, require, team_access
 from cygnid.core.actors import Actor
 from cygnid.core.db import Read, Tx
 from cygnid.core.errors import (
     Forbidden,
-    InsufficientScope,
     InvalidState,
-    NotFound,
     TokenExpired,
     TokenRevoked,
     Unauthorized,
@@ -23,8 +23,9 @@ from cygnid.core.errors import (
 from cygnid.core.ids import new_id
 from cygnid.core.plans import best
 from cygnid.resources.tokens import queries
+from cygnid.resources.tokens.access import changeable, nothing_more, own_permissions
 from cygnid.resources.tokens.queries import Credential, TokenRow
-from cygnid.resources.tokens.schemas import TokenEvent, TokenKind
+from cygnid.resources.tokens.schemas import TokenEvent, TokenKind, TokenPatch
 
 MAX_OVERLAP_SECONDS = 86_400
 TOUCH_EVERY = timedelta(minutes=1)
@@ -105,27 +106,31 @@ async def touch(tx: Tx, uses: Sequence[Use]) -> int:
     )
 
 
-async def create_token(tx: Tx, actor: Actor, new: NewToken) -> tuple[TokenRow, str]:
+async def create_token(tx: Tx, actor: Actor, new: NewToken, *, request_id: str | None = None) -> tuple[TokenRow, str]:
     """The token and its secret, which is not kept. Raises ValidationError, NotFound for a foreign team, and
-    InsufficientScope when the token would get what its creator lacks: nobody gives what they lack."""
+    InsufficientScope when the token would get what its creator lacks: nobody gives what they lack. Forbidden when it
+    would live longer, or be of use in more places, than the token that makes it."""
     _check(new)
+    await _require_within(tx, actor, expires_at=new.expires_at, allowed_ips=new.allowed_ips)
     wanted = expand(list(new.scopes))
     if new.kind == "personal":
         if actor.user_id is None:
             raise Forbidden("Only a user has personal tokens.", hint="Create a token of kind team or deploy.")
         require(expand(actor.scopes), Permission.TOKENS_WRITE)
-        _nothing_more(wanted, await _own(tx, actor))
-        return await issue(tx, actor, new, user_id=actor.user_id)
+        nothing_more(wanted, await own_permissions(tx, actor))
+        return await issue(tx, actor, new, user_id=actor.user_id, request_id=request_id)
     if new.team_id is None:
         raise ValidationError.one("teamId", "A team or deploy token belongs to a team.", code="required")
     access = await team_access(
         tx, actor, new.team_id, Permission.TOKENS_WRITE, project_id=new.project_id, environment=new.environment
     )
-    _nothing_more(wanted, access.permissions)
-    return await issue(tx, actor, new, user_id=None)
+    nothing_more(wanted, access.permissions)
+    return await issue(tx, actor, new, user_id=None, request_id=request_id)
 
 
-async def issue(tx: Tx, actor: Actor, new: NewToken, *, user_id: str | None) -> tuple[TokenRow, str]:
+async def issue(
+    tx: Tx, actor: Actor, new: NewToken, *, user_id: str | None, request_id: str | None = None
+) -> tuple[TokenRow, str]:
     """Store the token and record it, asking for no permission: for `create_token`, and for the installation itself."""
     token_id, secret, now = new_id("tok"), token_format.mint(new.kind), clock.now()
     await tx.execute(
@@ -157,37 +162,102 @@ async def issue(tx: Tx, actor: Actor, new: NewToken, *, user_id: str | None) -> 
         "userId": user_id,
         "expiresAt": row.expires_at and clock.text(row.expires_at),
     }
-    await changes.record(tx, actor, TokenEvent.CREATED, _subject(row), after=after)
+    await changes.record(tx, actor, TokenEvent.CREATED, _subject(row), after=after, request_id=request_id)
     return row, secret
 
 
-async def revoke_token(tx: Tx, actor: Actor, token_id: str) -> TokenRow:
-    """Stop the token for good; it stays for the audit. Again is the same. Raises NotFound, InsufficientScope."""
-    row = await _changeable(tx, actor, token_id)
+async def update_token(
+    tx: Tx,
+    actor: Actor,
+    token_id: str,
+    patch: TokenPatch,
+    *,
+    if_match: int | None = None,
+    request_id: str | None = None,
+) -> TokenRow:
+    """Another name, other addresses, fewer scopes. A personal token is changed by its user alone, and no token gives
+    itself or another more addresses than it has. Raises ValidationError, NotFound, Forbidden, InsufficientScope,
+    InvalidState, PreconditionFailed."""
+    row = await changeable(tx, actor, token_id)
+    _require_own(row, actor)
+    now = clock.now()
+    etag.require(if_match, row.version, queries.shown(row, now))
+    if row.revoked_at is not None:
+        raise InvalidState("This token is revoked.", hint="Create a new token.")
+    name = row.name if patch.name is UNSET else patch.name
+    scopes = row.scopes if patch.scopes is UNSET else patch.scopes
+    networks = row.allowed_ips if patch.allowed_ips is UNSET else patch.allowed_ips or []
+    _check_scopes(scopes)
+    _check_networks(networks)
+    if wider := sorted(expand(scopes) - expand(row.scopes)):
+        raise ValidationError.one("scopes", f"May only shrink: {wider[0]} is not among them.", code="not_allowed")
+    if networks != row.allowed_ips:
+        _require_addresses(await _caller(tx, actor), networks)
+    was = {"name": row.name, "scopes": row.scopes, "allowedIps": row.allowed_ips}
+    now_is = {"name": name, "scopes": scopes, "allowedIps": networks}
+    changed = [key for key in was if was[key] != now_is[key]]
+    if not changed:
+        return row
+    await tx.execute(
+        """UPDATE tokens SET name = $2, scopes = $3, allowed_ips = $4, updated_at = $5, version = version + 1
+           WHERE id = $1""",
+        row.id,
+        name,
+        scopes,
+        networks,
+        now,
+    )
+    row = await _again(tx, token_id)
+    await changes.record(
+        tx,
+        actor,
+        TokenEvent.UPDATED,
+        _subject(row),
+        before={key: was[key] for key in changed},
+        after={key: now_is[key] for key in changed},
+        request_id=request_id,
+    )
+    return row
+
+
+async def revoke_token(
+    tx: Tx, actor: Actor, token_id: str, *, if_match: int | None = None, request_id: str | None = None
+) -> TokenRow:
+    """Stop the token for good; it stays for the audit. Again is the same. Raises NotFound, InsufficientScope,
+    PreconditionFailed."""
+    row = await changeable(tx, actor, token_id)
     if row.revoked_at is not None:
         return row
     now = clock.now()
+    etag.require(if_match, row.version, queries.shown(row, now))
     await tx.execute(
         "UPDATE tokens SET revoked_at = $2, updated_at = $2, version = version + 1 WHERE id = $1", token_id, now
     )
     await changes.record(
-        tx, actor, TokenEvent.REVOKED, _subject(row), before={"revokedAt": None}, after={"revokedAt": clock.text(now)}
+        tx,
+        actor,
+        TokenEvent.REVOKED,
+        _subject(row),
+        before={"revokedAt": None},
+        after={"revokedAt": clock.text(now)},
+        request_id=request_id,
     )
     return await _again(tx, token_id)
 
 
-async def rotate_token(tx: Tx, actor: Actor, token_id: str, *, overlap_seconds: int) -> tuple[TokenRow, str]:
+async def rotate_token(
+    tx: Tx, actor: Actor, token_id: str, *, overlap_seconds: int, request_id: str | None = None
+) -> tuple[TokenRow, str]:
     """The same token with a new secret; the one before works for `overlap_seconds` more. A personal token is rotated
     by its user alone. Raises ValidationError, NotFound, Forbidden, InsufficientScope, InvalidState when it ended."""
     if not 0 <= overlap_seconds <= MAX_OVERLAP_SECONDS:
         raise ValidationError.one("overlapSeconds", f"Must be from 0 to {MAX_OVERLAP_SECONDS}.")
-    row = await _changeable(tx, actor, token_id)
-    if row.user_id is not None and row.user_id != actor.user_id:
-        raise Forbidden("A personal token is rotated by its user alone.", hint="You may revoke it.")
-    if row.kind == "session":
-        raise InvalidState("A session is not rotated: sign in again.")
+    row = await changeable(tx, actor, token_id)
+    _require_own(row, actor)
+    # its new secret is as good as a new token's
+    await _require_within(tx, actor, expires_at=row.expires_at, allowed_ips=row.allowed_ips)
     if row.user_id is not None:
-        _nothing_more(expand(row.scopes), await _own(tx, actor))
+        nothing_more(expand(row.scopes), await own_permissions(tx, actor))
     now = clock.now()
     if (status := row.status(now)) != "active":
         raise InvalidState(f"This token is {status}.", hint="Create a new token.", details={"status": status})
@@ -204,66 +274,46 @@ async def rotate_token(tx: Tx, actor: Actor, token_id: str, *, overlap_seconds: 
         secret[-4:],
         now,
     )
-    await changes.record(tx, actor, TokenEvent.ROTATED, _subject(row), data={"overlapSeconds": overlap_seconds})
+    await changes.record(
+        tx, actor, TokenEvent.ROTATED, _subject(row), data={"overlapSeconds": overlap_seconds}, request_id=request_id
+    )
     return await _again(tx, token_id), secret
 
 
-async def _changeable(tx: Tx, actor: Actor, token_id: str) -> TokenRow:
-    """The token, locked, when the actor may end it: nobody changes a token that has more than they have."""
-    row = await queries.token_for_change(tx, token_id)
-    if row is None:
-        raise NotFound
-    if row.team_id is not None:
-        if not actor.reaches(row.project_id, row.environment):
-            raise NotFound
-        access = await team_access(
-            tx, actor, row.team_id, Permission.TOKENS_WRITE, project_id=row.project_id, environment=row.environment
+def _require_own(row: TokenRow, actor: Actor) -> None:
+    if row.user_id is not None and row.user_id != actor.user_id:
+        raise Forbidden("A personal token is changed and rotated by its user alone.", hint="You may revoke it.")
+    if row.kind == "session":
+        raise InvalidState("A session is neither changed nor rotated: sign in again.")
+
+
+async def _require_within(read: Read, actor: Actor, *, expires_at: datetime | None, allowed_ips: Sequence[str]) -> None:
+    """A token that ends, or is held to addresses, gives nobody a secret that is not: it would outlive itself. A
+    session may: whoever signs in makes tokens that stay. Raises Forbidden."""
+    own = await _caller(read, actor)
+    if own is not None and own.expires_at is not None and (expires_at is None or expires_at > own.expires_at):
+        raise Forbidden(
+            "The token that you use ends before this one would.",
+            hint=f"Use another token, or give an expiresAt up to {clock.text(own.expires_at)}.",
         )
-        _nothing_more(expand(row.scopes), access.permissions)
-    elif row.user_id == actor.user_id:
-        require(expand(actor.scopes), Permission.TOKENS_WRITE)
-        # judged by the token's own scopes: a user who lost a role can still end what was made before
-        _nothing_more(expand(row.scopes), expand(actor.scopes))
-    else:
-        await _check_colleague(tx, actor, row)
-    return row
+    _require_addresses(own, allowed_ips)
 
 
-async def _check_colleague(tx: Tx, actor: Actor, row: TokenRow) -> None:
-    """Somebody else's token may be revoked where both are in a team, by who has there what the token has there."""
-    assert row.user_id is not None
-    theirs = await permissions_by_team(
-        tx, Actor(type="user", id=row.user_id, name="", user_id=row.user_id, scopes=frozenset(row.scopes))
-    )
-    mine = await permissions_by_team(tx, actor)
-    shared = [team for team in mine if team in theirs and row.kind == "personal" and actor.kind != "deploy"]
-    if not shared:
-        raise NotFound
-    managed = [team for team in shared if Permission.TOKENS_WRITE in mine[team]]
-    if not managed:
-        require(frozenset().union(*(mine[team] for team in shared)), Permission.TOKENS_WRITE)
-    if not any(theirs[team] <= mine[team] for team in managed):
-        _nothing_more(theirs[managed[0]], mine[managed[0]])
-
-
-async def _own(read: Read, actor: Actor) -> frozenset[Permission]:
-    """What a user's own tokens can hold: what the caller can do in any team, and the installation if they run it."""
-    by_team = await permissions_by_team(read, actor)
-    admin = frozenset({Permission.INSTANCE_ADMIN}) if actor.is_instance_admin else frozenset[Permission]()
-    return admin.union(*by_team.values())
-
-
-def _nothing_more(wanted: frozenset[Permission], have: frozenset[Permission]) -> None:
-    if missing := sorted(wanted - have):
-        raise InsufficientScope(
-            details={"requiredScopes": missing, "grantedScopes": sorted(have)},
-            headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{" ".join(missing)}"'},
+def _require_addresses(own: TokenRow | None, allowed_ips: Sequence[str]) -> None:
+    if own is not None and own.allowed_ips and not _is_within(allowed_ips, own.allowed_ips):
+        raise Forbidden(
+            "The token that you use is held to fewer addresses than this one would be.",
+            hint=f"Use another token, or give allowedIps within {', '.join(own.allowed_ips)}.",
         )
+
+
+async def _caller(read: Read, actor: Actor) -> TokenRow | None:
+    """The token that is used; None: a session, or the installation itself."""
+    return None if actor.token_id is None or actor.kind == "session" else await queries.token(read, actor.token_id)
 
 
 def _check(new: NewToken) -> None:
-    if unknown := [scope for scope in new.scopes if not expand([scope])]:
-        raise ValidationError.one("scopes", f"There is no permission {unknown[0]}.", code="unknown", unknown=unknown)
+    _check_scopes(new.scopes)
     if Permission.INSTANCE_ADMIN in new.scopes and new.kind != "personal":
         raise ValidationError.one("scopes", "Only a user's own token can hold instance:admin.")
     if (new.kind == "deploy") != (new.project_id is not None):
@@ -274,11 +324,31 @@ def _check(new: NewToken) -> None:
         raise ValidationError.one("teamId", "A personal token acts in every team of its user.")
     if new.expires_at is not None and new.expires_at <= clock.now():
         raise ValidationError.one("expiresAt", "Must be in the future.")
-    for index, network in enumerate(new.allowed_ips):
+    _check_networks(new.allowed_ips)
+
+
+def _check_scopes(scopes: Sequence[str]) -> None:
+    if unknown := [scope for scope in scopes if not expand([scope])]:
+        raise ValidationError.one(
+            "scopes", f"There is no permission {unknown[0]}.", code="not_allowed", unknown=unknown
+        )
+
+
+def _check_networks(networks: Sequence[str]) -> None:
+    for index, network in enumerate(networks):
         try:
             ip_network(network)
         except ValueError as wrong:
             raise ValidationError.one(f"allowedIps[{index}]", str(wrong)) from wrong
+
+
+def _is_within(networks: Sequence[str], allowed: Sequence[str]) -> bool:
+    """Whether each address of `networks` is one of `allowed`; no networks are all addresses."""
+    outer = [ip_network(network) for network in allowed]
+    return bool(networks) and all(
+        any(inner.version == around.version and inner.subnet_of(around) for around in outer)  # type: ignore[arg-type]
+        for inner in map(ip_network, networks)
+    )
 
 
 def _matches(found: Credential, digest: bytes, now: datetime) -> bool:

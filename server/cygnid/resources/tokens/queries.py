@@ -1,13 +1,16 @@
 """The table `tokens`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from cygnid.core.db import Read
-from cygnid.resources.tokens.schemas import StoredKind, Token, TokenStatus, TokenWithSecret
+from cygnid.core.paging import Condition, Listing, fetch, filtered, where
+from cygnid.core.schemas import Page
+from cygnid.resources.tokens.schemas import StoredKind, Token, TokensQuery, TokenStatus, TokenWithSecret
 
 _COLUMNS = """id, kind, name, team_id, user_id, project_id, environment, prefix, last4, previous_secret_expires_at,
     scopes, allowed_ips, expires_at, revoked_at, last_used_at, last_used_ip, version, created_at, updated_at,
@@ -65,6 +68,12 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     """Of the token's living team, or of the living teams of its user."""
 
 
+_LISTING = Listing(
+    select=f"SELECT {_COLUMNS} FROM tokens",  # noqa: S608  constant
+    sorts={"createdAt": "created_at", "updatedAt": "updated_at", "name": "name"},
+)
+
+
 async def token(read: Read, token_id: str) -> TokenRow | None:
     return await read.one(TokenRow, f"SELECT {_COLUMNS} FROM tokens WHERE id = $1", token_id)  # noqa: S608  constant
 
@@ -94,43 +103,63 @@ async def credential(read: Read, digest: bytes) -> Credential | None:
     )
 
 
-async def visible_tokens(
-    read: Read,
-    *,
-    team_ids: Sequence[str],
-    managed_team_ids: Sequence[str],
-    own_user_id: str | None,
-    now: datetime,
-    project_id: str | None = None,
-    environment: str | None = None,
-    status: TokenStatus | None = None,
-    kind: StoredKind | None = None,
-    user_id: str | None = None,
-) -> list[TokenRow]:
-    """Newest first: the tokens of `team_ids` (the caller may read tokens there), the personal ones of the members of
-    `managed_team_ids` (the caller may write tokens there), and everything that is `own_user_id`'s. Filters narrow."""
-    return await read.all(
-        TokenRow,
-        f"""SELECT {_COLUMNS} FROM tokens
-            WHERE (team_id = ANY($1) OR user_id = $3 OR (kind = 'personal'
-                   AND user_id IN (SELECT members.user_id FROM members WHERE members.team_id = ANY($2))))
-              AND ($5::text IS NULL OR project_id = $5)
-              AND ($6::text IS NULL OR environment = $6)
-              AND ($7::text IS NULL OR $7 = CASE WHEN revoked_at IS NOT NULL THEN 'revoked'
-                   WHEN expires_at <= $4 THEN 'expired' ELSE 'active' END)
-              AND ($8::text IS NULL OR kind = $8)
-              AND ($9::text IS NULL OR user_id = $9)
-            ORDER BY id DESC""",  # noqa: S608  a constant
-        team_ids,
-        managed_team_ids,
-        own_user_id,
-        now,
-        project_id,
-        environment,
-        status,
-        kind,
-        user_id,
-    )
+@dataclass(frozen=True, kw_only=True)
+class Visible:
+    """Which tokens a caller sees."""
+
+    team_ids: Sequence[str]
+    """Their tokens: the caller may read tokens there."""
+    managed_team_ids: Sequence[str]
+    """The personal tokens of their members: the caller may end tokens there."""
+    user_id: str | None
+    """All that is this user's."""
+    project_id: str | None = None
+    environment: str | None = None
+    """What the caller is bound to: nothing else is seen."""
+
+
+def _seen(visible: Visible) -> list[Condition]:
+    found = [
+        where(
+            """team_id = ANY($1) OR user_id = $3 OR (kind = 'personal' AND user_id IN (
+                   SELECT members.user_id FROM members WHERE members.team_id = ANY($2)))""",
+            visible.team_ids,
+            visible.managed_team_ids,
+            visible.user_id,
+        )
+    ]
+    if visible.project_id is not None:
+        found.append(where("project_id = $1", visible.project_id))
+    if visible.environment is not None:
+        found.append(where("environment = $1", visible.environment))
+    return found
+
+
+async def visible_token(read: Read, visible: Visible, token_id: str) -> TokenRow | None:
+    sql, values = filtered(_LISTING, [*_seen(visible), where("id = $1", token_id)])
+    return await read.one(TokenRow, sql, *values)
+
+
+async def visible_tokens(read: Read, visible: Visible, query: TokensQuery, now: datetime) -> Page[Token]:
+    """Newest first; the filters of `query` narrow."""
+    conditions = _seen(visible)
+    if query.project_id is not None:
+        conditions.append(where("project_id = $1", query.project_id))
+    if query.kind:
+        conditions.append(where("kind = ANY($1)", query.kind))
+    if query.user_id:
+        conditions.append(where("user_id = ANY($1)", query.user_id))
+    if query.status:
+        conditions.append(
+            where(
+                """CASE WHEN revoked_at IS NOT NULL THEN 'revoked' WHEN expires_at <= $1 THEN 'expired'
+                   ELSE 'active' END = ANY($2)""",
+                now,
+                query.status,
+            )
+        )
+    page = await fetch(read, TokenRow, _LISTING, query, conditions)
+    return Page(items=[shown(row, now) for row in page.items], pagination=page.pagination)
 
 
 def shown(row: TokenRow, now: datetime) -> Token:

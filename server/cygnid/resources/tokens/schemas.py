@@ -1,9 +1,14 @@
 """What is said of tokens."""
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
-from cygnid.core.schemas import Out, Timestamp
+from msgspec import UNSET, Meta, UnsetType
+
+from cygnid.core.paging import PageQuery
+from cygnid.core.schemas import In, Out, Timestamp
+from cygnid.resources.teams.schemas import TeamRef
+from cygnid.resources.users.schemas import User
 
 TokenKind = Literal["personal", "team", "deploy"]
 """The kinds that may be created by hand; a session comes from signing in."""
@@ -13,8 +18,44 @@ TokenStatus = Literal["active", "expired", "revoked"]
 
 class TokenEvent(StrEnum):
     CREATED = "token.created"
+    UPDATED = "token.updated"
     REVOKED = "token.revoked"
     ROTATED = "token.rotated"
+
+
+Name = Annotated[str, Meta(min_length=1, max_length=100)]
+Scopes = Annotated[list[str], Meta(min_length=1, max_length=100)]
+Networks = Annotated[list[str], Meta(max_length=100, description="Addresses and networks (CIDR); none: any.")]
+
+
+class TokenInput(In, frozen=True, kw_only=True):
+    name: Name
+    scopes: Scopes
+    kind: TokenKind | None = None
+    """None: personal for a user, team for a team's token."""
+    team_id: str | None = None
+    project_id: str | None = None
+    environment: str | None = None
+    expires_at: Timestamp | None = None
+    allowed_ips: Networks = []
+
+
+class TokenPatch(In, frozen=True, kw_only=True):
+    name: Name | UnsetType = UNSET
+    allowed_ips: Networks | UnsetType | None = UNSET
+    scopes: Scopes | UnsetType = UNSET
+    """A subset of those it has."""
+
+
+class RotateInput(In, frozen=True, kw_only=True):
+    overlap_seconds: Annotated[int, Meta(ge=0, le=86_400)] = 0
+
+
+class TokensQuery(PageQuery, frozen=True, kw_only=True):
+    project_id: str | None = None
+    status: list[TokenStatus] = []
+    kind: list[StoredKind] = []
+    user_id: list[str] = []
 
 
 class Token(Out, frozen=True, kw_only=True):
@@ -44,3 +85,10 @@ class TokenWithSecret(Token, frozen=True, kw_only=True):
     """The only answer that shows a token's secret."""
 
     secret: str
+
+
+class Me(Out, frozen=True, kw_only=True):
+    user: User | None
+    """null for team and deploy tokens."""
+    token: Token
+    teams: list[TeamRef]

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,8 @@ from cygnid.core import clock, db
 from cygnid.core.actors import SYSTEM, Actor
 from cygnid.core.errors import Forbidden, InsufficientScope, InvalidState, NotFound, ValidationError
 from cygnid.resources.tokens.actions import NewToken, authenticate, create_token, issue, revoke_token, rotate_token
-from cygnid.resources.tokens.queries import shown, shown_with_secret, visible_tokens
+from cygnid.resources.tokens.queries import Visible, shown, shown_with_secret, visible_tokens
+from cygnid.resources.tokens.schemas import TokensQuery
 from tests.make.people import acting, make_team, make_user, pool_of
 
 
@@ -169,23 +171,22 @@ async def test_a_list_keeps_teams_apart_and_filters(world: World) -> None:
     foreign, _ = await create_token(world.tx, world.stranger, of_team(world.blue, "projects:read"))
     foreign_own, _ = await create_token(world.tx, world.stranger, personal("projects:read"))
 
-    async def seen(actor: Actor, reads: list[str], manages: list[str], **filters: str) -> set[str]:
-        rows = await visible_tokens(
-            world.tx, team_ids=reads, managed_team_ids=manages, own_user_id=actor.user_id, now=clock.now(), **filters
-        )  # type: ignore[arg-type]
-        return {row.id for row in rows}
+    async def seen(actor: Actor, reads: list[str], manages: list[str], **filters: Any) -> set[str]:
+        visible = Visible(team_ids=reads, managed_team_ids=manages, user_id=actor.user_id)
+        page = await visible_tokens(world.tx, visible, TokensQuery(**filters), clock.now())
+        return {token.id for token in page.items}
 
     red = [world.red]
     assert await seen(world.owner, red, red) == {bot.id, own.id, colleague.id}
     assert await seen(world.owner, red, []) == {bot.id, own.id}
     assert await seen(world.developer, [], []) == {colleague.id}
     assert await seen(world.stranger, [world.blue], [world.blue]) == {foreign.id, foreign_own.id}
-    assert await seen(world.owner, red, red, kind="team") == {bot.id}
-    assert await seen(world.owner, red, red, user_id=str(world.developer.user_id)) == {colleague.id}
+    assert await seen(world.owner, red, red, kind=["team"]) == {bot.id}
+    assert await seen(world.owner, red, red, user_id=[str(world.developer.user_id)]) == {colleague.id}
     assert await seen(world.owner, red, red, project_id="proj_x") == set()
     await revoke_token(world.tx, world.owner, bot.id)
-    assert await seen(world.owner, red, red, status="revoked") == {bot.id}
-    assert await seen(world.owner, red, red, status="active") == {own.id, colleague.id}
+    assert await seen(world.owner, red, red, status=["revoked"]) == {bot.id}
+    assert await seen(world.owner, red, red, status=["active"]) == {own.id, colleague.id}
 
 
 async def test_a_shown_token_has_its_secret_only_when_it_is_new(world: World) -> None:
