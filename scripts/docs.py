@@ -78,7 +78,8 @@ def _kind(kind: Any, meta: msgspec.Meta) -> str:
 
 def errors_page() -> str:
     for module in walk_packages(resources.__path__, "cygnid.resources."):
-        import_module(module.name)
+        if module.name.endswith(".schemas"):
+            import_module(module.name)
     text = _MADE.format(source="the docstrings of the error classes, in core/errors.py and the nouns' schemas.py")
     text += "# Errors\n\nEvery error answers in one form (see [api.md](api.md)). Programs decide by `code`; `message` "
     text += "and `hint` are for people and may change.\n\n"
@@ -91,9 +92,9 @@ def errors_page() -> str:
 
 
 def _errors(kind: type[CygniError]) -> Iterator[type[CygniError]]:
-    """Those of the platform that can be answered; what only groups others has no code of its own."""
+    """Of the core and of the nouns' schemas, where errors belong."""
     for sub in kind.__subclasses__():
-        if sub.__module__.startswith("cygnid.") and ("code" in vars(sub) or "__doc__" in vars(sub)):
+        if sub.__module__ == "cygnid.core.errors" or sub.__module__.endswith(".schemas"):
             yield sub
         yield from _errors(sub)
 
