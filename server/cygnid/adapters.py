@@ -4,6 +4,7 @@ Users of an installation, counted from its first: 0 the database and the API, 1 
 unpacks uploads, from 10 on the environments and the builds (`uid_numbers`).
 """
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from cygnid.source.archive import ArchiveSource
 
 UIDS = 10_000
 """How many users an installation has."""
+_STOP_SECONDS = 10
 _EDGE, _FILES, _UNPACKER = 1, 2, 3
 
 
@@ -61,6 +63,21 @@ async def adapters(settings: Settings) -> AsyncGenerator[Adapters]:
         )
     finally:
         await sandbox.close()
+
+
+async def stop_apps(settings: Settings) -> None:
+    """End the edge and all that runs for applications, and remove what the installation made on this machine. No
+    worker may run: it would start them again."""
+    async with adapters(settings) as found:
+        builds = settings.home / "builds"
+        await asyncio.gather(
+            found.edge.stop(),
+            found.runtime.stop_all(grace_seconds=_STOP_SECONDS),
+            *(found.builder.kill(folder.name) for folder in (builds.iterdir() if builds.exists() else ())),
+        )
+        await found.sandbox.remove()
+    if found.sandbox.ability().own_network:
+        await found.network.remove()
 
 
 def network_of(settings: Settings, name: str | None = None) -> Network:

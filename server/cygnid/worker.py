@@ -20,15 +20,13 @@ from cygnid.core.secrets import Secrets
 from cygnid.core.wakeups import Wakeups
 from cygnid.core.work import Work, Worker, overdue_seconds, works_in
 from cygnid.resources.audit import tasks as audit
-from cygnid.resources.instances import tasks as instances
 from cygnid.resources.logs import tasks as logs
 from cygnid.resources.platform import actions
 from cygnid.resources.platform import tasks as platform
 from cygnid.resources.projects import tasks as projects
-from cygnid.resources.routes import tasks as routes
 from cygnid.settings import Settings
 
-TASKS: tuple[ModuleType, ...] = (platform, projects, audit, logs, instances, routes)
+TASKS: tuple[ModuleType, ...] = (platform, projects, audit, logs)
 """Each noun's `tasks`: its reconcilers and its work on due rows."""
 
 _BEAT_SECONDS, _EARLY_BEAT_SECONDS = 5.0, 0.5
@@ -72,21 +70,6 @@ async def main(settings: Settings, *, build: str, ready: Callable[[], None] = la
             await _ended(ending, told.hurry)
             for task in (*ending, *aside):
                 task.cancel()
-
-
-async def stop_apps(settings: Settings) -> None:
-    """End the edge and all that runs for applications, and remove what the installation made on this machine. No
-    worker may run: it would start them again."""
-    async with adapters(settings) as found:
-        builds = settings.home / "builds"
-        await asyncio.gather(
-            found.edge.stop(),
-            found.runtime.stop_all(grace_seconds=_STOP_SECONDS),
-            *(found.builder.kill(folder.name) for folder in (builds.iterdir() if builds.exists() else ())),
-        )
-        await found.sandbox.remove()
-    if found.sandbox.ability().own_network:
-        await found.network.remove()
 
 
 class _Told:

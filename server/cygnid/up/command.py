@@ -120,22 +120,21 @@ def down(data: Path, *, apps: bool) -> int:
             file=sys.stderr,
         )
     if apps and (installation := existing_installation(data)):
-        from cygnid.worker import stop_apps
+        from cygnid.adapters import stop_apps
 
         asyncio.run(stop_apps(from_environment({**os.environ, **installation.environment(data)})))
     return 0
 
 
 def _join_running(arguments: UpArguments, run: Path) -> Summary:
-    running = follow(_ask_soon(run, {"do": "status"}), quiet=True)
+    running = follow(_ask_soon(run, {"do": "status"}))
     if running["build"] == this_build().id:
         return running
-    if not arguments.json:
-        print("Another build is running; handing over to this one ...", file=sys.stderr, flush=True)
+    print("Another build is running; handing over to this one ...", file=sys.stderr, flush=True)
     # what is wrong with ours is found here, where it costs nothing
     from_environment()
     request = control.Request(do="replace", argv=arguments.argv(), env=dict(os.environ))
-    return follow(_ask_soon(run, request), quiet=arguments.json)
+    return follow(_ask_soon(run, request))
 
 
 def _ask_soon(run: Path, request: control.Request) -> Iterator[bytes]:
@@ -166,7 +165,7 @@ def _detached(arguments: UpArguments) -> Summary:
             )
         os.close(writer)
         try:
-            return follow(lines, quiet=arguments.json)
+            return follow(lines)
         except UpFailed as error:
             raise UpFailed(f"{error}\nIts log is {log}") from error
 

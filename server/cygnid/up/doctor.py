@@ -73,7 +73,7 @@ async def _all(data: Path) -> list[Check]:
 def _running(data: Path) -> Summary | None:
     answer = control.ask(data / "run", {"do": "status"})
     try:
-        return follow(answer, quiet=True) if answer else None
+        return follow(answer) if answer else None
     except UpFailed:
         return None
 

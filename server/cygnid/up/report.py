@@ -74,14 +74,13 @@ class UpFailed(Exception):
     """The platform did not come up; the message says why."""
 
 
-def follow(lines: Iterable[bytes], *, quiet: bool) -> Summary:
-    """The waiting end: show progress, return the summary. Raises UpFailed."""
+def follow(lines: Iterable[bytes]) -> Summary:
+    """The waiting end: show progress on standard error, return the summary. Raises UpFailed."""
     for line in lines:
         message = json.loads(line)
         if "done" in message:
             return message["done"]
         if "failed" in message:
             raise UpFailed(message["failed"])
-        if not quiet:
-            print(message["progress"], file=sys.stderr, flush=True)
+        print(message["progress"], file=sys.stderr, flush=True)
     raise UpFailed("the supervisor ended before the platform was up")

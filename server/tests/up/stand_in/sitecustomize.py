@@ -53,7 +53,9 @@ def module(name, **members) -> None:
 
 
 module("cygnid.app", App=App, create_app=App)
-module("cygnid.worker", main=main, stop_apps=stop_apps)
+module("cygnid.worker", main=main)
+if "down" in sys.orig_argv:
+    module("cygnid.adapters", stop_apps=stop_apps)
 # copying half a gigabyte of toolchains for each test would only wear the disk
 if "up" in sys.orig_argv:
     module("cygnid.programs", programs=lambda *_: None)

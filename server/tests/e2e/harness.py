@@ -1,0 +1,204 @@
+"""A whole installation as a person starts it: real processes, real ports, the command line, and no trace afterwards."""
+
+import contextlib
+import hashlib
+import http.client
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cygni import CygniClient
+
+ROOT = os.geteuid() == 0
+EXAMPLES = Path(__file__).parents[3] / "examples"
+SECONDS = 240
+"""That anything may take on a busy machine before it counts as stuck."""
+UIDS = 10_000
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@dataclass
+class Answer:
+    status: int
+    body: str
+    headers: dict[str, str]
+
+
+@dataclass
+class Installation:
+    """`folder` is open to all users. `toolchains` keeps what one installation copied for the next ones."""
+
+    folder: Path
+    toolchains: Path
+    name: str = "data"
+    env: dict[str, str] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
+    apps_port: int = field(default_factory=free_port)
+    uid_base: int = field(default_factory=lambda: 1_000_000_000 + random.randrange(80_000) * UIDS)
+    token: str = ""
+    summary: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def data(self) -> Path:
+        return self.folder / self.name
+
+    def api(self, method: str, path: str, **request: Any) -> Any:
+        """The data of one answer, through the SDK."""
+        with CygniClient(self.token, base_url=self.summary["apiUrl"]) as client:
+            return client.request(method, path, **request).data
+
+    def cygnid(self, *arguments: str, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
+        return _run(["-m", "cygnid", *arguments, "--data-dir", str(self.data)], self._env(**env), check=check)
+
+    def cygni(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """The command line of who deploys."""
+        login = {"CYGNI_API_URL": self.summary["apiUrl"], "CYGNI_API_KEY": self.token}
+        home = {"XDG_CONFIG_HOME": str(self.folder / "config"), "PYTHONPATH": os.pathsep.join(sys.path)}
+        code = "import sys; from cygni_cli.main import main; sys.exit(main())"
+        return _run(["-c", code, *arguments], self._env(**login, **home), check=check)
+
+    def up(self, **env: str) -> dict[str, Any]:
+        """Starts it, or finds it running; the summary of `up --json`."""
+        if self.toolchains.exists() and not self.data.exists():
+            self.data.mkdir()
+            _link(self.toolchains, self.data / "toolchains")
+        ports = ["--port", str(self.port), "--apps-port", str(self.apps_port)]
+        said = self.cygnid("up", "--detach", "--json", *ports, **env).stdout
+        self.summary = json.loads(said.splitlines()[-1])
+        self.token = self.summary["token"] or self.token
+        if ROOT and not self.toolchains.exists():
+            _link(self.data / "toolchains", self.toolchains)
+        return self.summary
+
+    def pids(self) -> dict[str, int | None]:
+        """Of what runs now."""
+        return json.loads(self.cygnid("up", "--detach", "--json").stdout.splitlines()[-1])["pids"]
+
+    def health(self) -> str:
+        try:
+            return json.loads(_get(self.port, "127.0.0.1", "/v1/health").body)["data"]["status"]
+        except OSError:
+            return "refused"
+
+    def get(self, project: str, path: str = "/") -> Answer:
+        """What a visitor sees."""
+        return _get(self.apps_port, f"{project}.localhost:{self.apps_port}", path)
+
+    def stop(self) -> None:
+        """Whatever runs of it, so that nothing is left."""
+        self.cygnid("down", "--apps", check=False)
+        left = self.leftovers()
+        for pid in self._processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        assert left == []
+
+    def leftovers(self) -> list[str]:
+        """Processes, control groups, networks and mounts of it: none, once it has been stopped."""
+        found = [f"process {pid}: {_command(pid)}" for pid in self._processes()]
+        record = self.data / "installation.json"
+        if record.exists():
+            name = json.loads(record.read_text())["installationId"]
+            found += [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/cygni-{name}*")]
+            link = f"cy{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+            found += [str(path) for path in Path("/sys/class/net").glob(f"{link}*")]
+        mounts = Path("/proc/self/mounts").read_text().splitlines()
+        return found + [line for line in mounts if str(self.data) in line]
+
+    def _processes(self) -> list[int]:
+        """Those that know its folder or run as one of its users."""
+        found: list[int] = []
+        uids = range(self.uid_base, self.uid_base + UIDS)
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if _state(entry) == "Z" or int(entry.name) == os.getpid():
+                    continue
+                known = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+                if str(self.data).encode() in known or entry.stat().st_uid in uids:
+                    found.append(int(entry.name))
+        return found
+
+    def _env(self, **more: str) -> dict[str, str]:
+        env = {name: value for name, value in os.environ.items() if not name.startswith("CYGNI_")}
+        # an installation of a test reserves no users of the machine
+        own = {"CYGNI_UID_BASE": str(self.uid_base), "CYGNI_APPS_HOST": "127.0.0.1"}
+        return {**env, **own, **self.env, **more}
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    """Wait for what nobody announces."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {SECONDS} s: {what}"
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return _state(Path(f"/proc/{pid}")) != "Z"
+    except OSError:
+        return False
+
+
+def edited(example: str, into: Path, changes: dict[str, tuple[str, str]]) -> Path:
+    """A copy of an example with texts of its files replaced."""
+    folder = Path(shutil.copytree(EXAMPLES / example, into / example, dirs_exist_ok=True))
+    for name, (old, new) in changes.items():
+        text = (folder / name).read_text()
+        assert old in text
+        (folder / name).write_text(text.replace(old, new))
+    return folder
+
+
+def _run(arguments: list[str], env: dict[str, str], *, check: bool) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    if check and done.returncode != 0:
+        raise AssertionError(f"{arguments} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def _get(port: int, host: str, path: str) -> Answer:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+    try:
+        connection.request("GET", path, headers={"Host": host})
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.read().decode(), dict(answer.getheaders()))
+    finally:
+        connection.close()
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same files in another folder: they are hundreds of megabytes, and nobody changes them."""
+    shutil.copytree(source, target, symlinks=True, copy_function=os.link)
+
+
+def _state(entry: Path) -> str:
+    return (entry / "stat").read_text().rpartition(") ")[2][0]
+
+
+def _command(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()[:120]
+    return "ended"
