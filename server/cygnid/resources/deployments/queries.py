@@ -1,0 +1,275 @@
+"""The tables `deployments`, `deployment_events` and `artifacts`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from cygnid.build.base import Plan
+from cygnid.core.db import Read
+from cygnid.core.paging import Condition, Listing, fetch, where
+from cygnid.core.schemas import Page
+from cygnid.resources.deployments.schemas import (
+    RUNNING,
+    Deployment,
+    DeploymentArtifact,
+    DeploymentEvent,
+    DeploymentFailure,
+    DeploymentQuery,
+    DeploymentSource,
+    DeploymentStep,
+    Status,
+    Strategy,
+    Trigger,
+    Type,
+)
+
+_SELECT = """SELECT d.id, p.team_id, d.project_id, d.environment_id, d.environment, d.type, d.trigger, d.status,
+        d.strategy, d.message, d.labels, d.source, d.upload_id, d.digest, d.nonce, d.env_like, d.previous_id, d.steps,
+        d.failure, d.released_attempt, d.was_live, d.cancel_requested_at, d.started_at, d.finished_at, d.attempt,
+        d.lease_expires_at, d.version, d.created_at, d.updated_at, d.created_by, e.url,
+        e.current_deployment_id IS NOT DISTINCT FROM d.id AS is_current,
+        a.kind AS artifact_kind, a.size_bytes AS artifact_size_bytes, a.pruned_at,
+        b.id AS blocked_by_id, b.started_at AS blocked_since,
+        CASE WHEN b.id IS NOT NULL THEN (
+            SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY l.finished_at - l.started_at) FROM (
+                SELECT finished_at, started_at FROM deployments
+                WHERE environment_id = d.environment_id AND status = 'success' ORDER BY id DESC LIMIT 10) l
+        ) END AS usual_duration
+    FROM deployments d JOIN projects p ON p.id = d.project_id JOIN environments e ON e.id = d.environment_id
+    LEFT JOIN artifacts a ON a.project_id = d.project_id AND a.digest = d.digest
+    LEFT JOIN deployments b ON d.status = 'queued' AND b.environment_id = d.environment_id
+        AND b.status IN ('building', 'releasing', 'deploying', 'verifying')"""
+_LISTING = Listing(select=_SELECT, sorts={"createdAt": "created_at", "updatedAt": "updated_at"})
+
+
+class DeploymentRow(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    team_id: str
+    project_id: str
+    environment_id: str
+    environment: str
+    type: Type
+    trigger: Trigger
+    status: Status
+    strategy: Strategy
+    message: str | None
+    labels: dict[str, str]
+    source: DeploymentSource
+    upload_id: str | None
+    digest: str | None
+    nonce: str
+    env_like: str | None
+    previous_id: str | None
+    steps: list[DeploymentStep]
+    failure: DeploymentFailure | None
+    released_attempt: int | None
+    was_live: bool
+    cancel_requested_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    attempt: int
+    lease_expires_at: datetime | None
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    created_by: str
+    url: str | None
+    is_current: bool
+    artifact_kind: Literal["release", "static"] | None
+    artifact_size_bytes: int | None
+    pruned_at: datetime | None
+    blocked_by_id: str | None
+    blocked_since: datetime | None
+    usual_duration: Any
+    """A timedelta: how long deployments of this environment take; None unless one is blocked and one has succeeded."""
+
+
+class ArtifactRow(msgspec.Struct, frozen=True, kw_only=True):
+    project_id: str
+    digest: str
+    kind: Literal["release", "static"]
+    path: str
+    size_bytes: int
+    plan: Any
+    mounts: list[tuple[str, str]]
+    env: dict[str, str]
+    pruned_at: datetime | None
+
+    def decided(self) -> Plan:
+        """What detection decided, as the builder said it."""
+        return msgspec.convert(self.plan, Plan, dec_hook=lambda kind, value: kind(value))
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True):
+    at: datetime
+    step: Any
+    status: Status
+    message: str
+
+
+class PrunableRow(msgspec.Struct, frozen=True, kw_only=True):
+    project_id: str
+    digest: str
+
+
+def plan_to_json(plan: Plan) -> Any:
+    return msgspec.to_builtins(plan, enc_hook=_text)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Path):
+        return str(value)
+    raise NotImplementedError(type(value))
+
+
+async def deployment(read: Read, deployment_id: str) -> DeploymentRow | None:
+    return await read.one(DeploymentRow, f"{_SELECT} WHERE d.id = $1 AND d.removed_at IS NULL", deployment_id)
+
+
+async def deployments(read: Read, query: DeploymentQuery, conditions: Sequence[Condition]) -> Page[DeploymentRow]:
+    return await fetch(
+        read, DeploymentRow, _LISTING, query, [where("d.removed_at IS NULL"), *conditions, *_matching(query)]
+    )
+
+
+def of_project(project_id: str, environment: str | None) -> Condition:
+    if environment is None:
+        return where("d.project_id = $1", project_id)
+    return where("d.project_id = $1 AND d.environment = $2", project_id, environment)
+
+
+def of_teams(team_ids: Sequence[str]) -> Condition:
+    return where("p.team_id = ANY($1)", team_ids)
+
+
+def _matching(query: DeploymentQuery) -> list[Condition]:
+    found: list[Condition] = []
+    if query.environment is not None:
+        found.append(where("d.environment = $1", query.environment))
+    if query.status:
+        found.append(where("d.status = ANY($1)", query.status))
+    if query.type:
+        found.append(where("d.type = ANY($1)", query.type))
+    if query.trigger:
+        found.append(where("d.trigger = ANY($1)", query.trigger))
+    if query.created_by is not None:
+        found.append(where("d.created_by = $1", query.created_by))
+    for label in query.label or []:
+        key, _, value = label.partition(":")
+        found.append(where("d.labels ->> $1 = $2", key, value))
+    if query.since is not None:
+        found.append(where("d.created_at >= $1", query.since))
+    if query.until is not None:
+        found.append(where("d.created_at < $1", query.until))
+    return found
+
+
+async def last_success(read: Read, environment_id: str, *, before: str | None) -> DeploymentRow | None:
+    """The newest that was live and whose artifact is kept, other than `before` (what is current) and older than it."""
+    return await read.one(
+        DeploymentRow,
+        f"""{_SELECT} WHERE d.environment_id = $1 AND d.was_live AND d.removed_at IS NULL AND a.pruned_at IS NULL
+            AND ($2::text IS NULL OR d.id < $2) ORDER BY d.id DESC LIMIT 1""",
+        environment_id,
+        before,
+    )
+
+
+async def artifact(read: Read, project_id: str, digest: str) -> ArtifactRow | None:
+    return await read.one(
+        ArtifactRow,
+        """SELECT project_id, digest, kind, path, size_bytes, plan, mounts, env, pruned_at FROM artifacts
+           WHERE project_id = $1 AND digest = $2""",
+        project_id,
+        digest,
+    )
+
+
+async def running(read: Read, environment_id: str) -> str | None:
+    """The deployment that holds the environment."""
+    found: str | None = await read.value(
+        "SELECT id FROM deployments WHERE environment_id = $1 AND status = ANY($2)", environment_id, list(RUNNING)
+    )
+    return found
+
+
+async def events(read: Read, deployment_id: str) -> list[DeploymentEvent]:
+    rows = await read.all(
+        _Event,
+        "SELECT at, step, status, message FROM deployment_events WHERE deployment_id = $1 ORDER BY number",
+        deployment_id,
+    )
+    return [DeploymentEvent(at=row.at, step=row.step, status=row.status, message=row.message) for row in rows]
+
+
+async def prunable(read: Read, *, keep: int, days: int) -> Sequence[PrunableRow]:
+    """Artifacts that no environment serves, no deployment under way takes, and that are neither among the `keep` last
+    that were live in an environment nor younger than `days`."""
+    return await read.all(
+        PrunableRow,
+        """WITH ranked AS (
+               SELECT project_id, digest, row_number() OVER (PARTITION BY environment_id ORDER BY id DESC) AS place
+               FROM deployments WHERE was_live AND removed_at IS NULL)
+           SELECT a.project_id, a.digest FROM artifacts a
+           WHERE a.pruned_at IS NULL
+               AND NOT EXISTS (SELECT FROM deployments d JOIN environments e ON e.id = d.environment_id
+                   WHERE d.project_id = a.project_id AND d.digest = a.digest
+                       AND (e.current_deployment_id = d.id OR d.finished_at IS NULL))
+               AND NOT EXISTS (SELECT FROM ranked r
+                   WHERE r.project_id = a.project_id AND r.digest = a.digest AND r.place <= $1)
+               AND (a.created_at < now() - make_interval(days => $2)
+                   OR EXISTS (SELECT FROM ranked r WHERE r.project_id = a.project_id AND r.digest = a.digest)
+                   OR NOT EXISTS (SELECT FROM deployments d WHERE d.project_id = a.project_id AND d.digest = a.digest
+                       AND d.removed_at IS NULL))""",
+        keep,
+        days,
+    )
+
+
+def shown(row: DeploymentRow) -> Deployment:
+    ended = row.finished_at is not None
+    duration = (row.finished_at - row.started_at) if row.finished_at and row.started_at else None
+    start = None
+    if row.status == "queued":
+        start = row.created_at
+        if row.blocked_since is not None and row.usual_duration is not None:
+            start = row.blocked_since + row.usual_duration
+    artifact = None
+    if row.artifact_kind is not None and row.digest is not None and row.artifact_size_bytes is not None:
+        artifact = DeploymentArtifact(
+            kind=row.artifact_kind, digest=row.digest, size_bytes=row.artifact_size_bytes, pruned_at=row.pruned_at
+        )
+    return Deployment(
+        id=row.id,
+        team_id=row.team_id,
+        project_id=row.project_id,
+        environment=row.environment,
+        type=row.type,
+        trigger=row.trigger,
+        status=row.status,
+        source=row.source,
+        artifact=artifact,
+        strategy=row.strategy,
+        message=row.message,
+        labels=row.labels,
+        steps=row.steps,
+        failure=row.failure,
+        url=row.url,
+        is_current=row.is_current,
+        rollbackable=row.was_live and artifact is not None and row.pruned_at is None,
+        previous_id=row.previous_id,
+        queue_position=1 if row.status == "queued" else None,
+        estimated_start_at=start,
+        blocked_by_id=row.blocked_by_id,
+        cancel_requested_at=row.cancel_requested_at,
+        lease_expires_at=None if ended or row.status == "queued" else row.lease_expires_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        duration_ms=None if duration is None else round(duration.total_seconds() * 1000),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        created_by=row.created_by,
+    )

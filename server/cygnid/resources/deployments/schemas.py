@@ -1,0 +1,194 @@
+"""What is said of deployments."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from cygnid.core.errors import InvalidState
+from cygnid.core.paging import LogQuery, PageQuery
+from cygnid.core.schemas import In, Out, Timestamp
+
+Status = Literal[
+    "queued", "building", "releasing", "deploying", "verifying", "success", "failed", "canceled", "superseded"
+]
+Type = Literal["deploy", "redeploy", "promote", "rollback", "configChange", "restart"]
+Trigger = Literal["api", "cli", "dashboard"]
+Strategy = Literal["rolling", "recreate"]
+StepName = Literal["source", "build", "release", "start", "health", "switch"]
+StepStatus = Literal["pending", "running", "success", "failed", "skipped", "canceled"]
+FailureCode = Literal[
+    "source_unavailable", "source_invalid", "nothing_detected", "toolchain_missing", "build_error", "build_timeout",
+    "build_oom", "release_command_failed", "release_command_interrupted", "start_crash", "port_not_bound",
+    "out_of_memory", "health_check_failed", "switch_failed", "step_timeout", "disk_full", "worker_lost", "internal",
+]  # fmt: skip
+
+STEPS: tuple[StepName, ...] = ("source", "build", "release", "start", "health", "switch")
+RUNNING: tuple[Status, ...] = ("building", "releasing", "deploying", "verifying")
+ENDS: tuple[Status, ...] = ("success", "failed", "canceled", "superseded")
+
+
+class DeploymentEvents(StrEnum):
+    CREATED = "deployment.created"
+    BUILDING = "deployment.building"
+    RELEASING = "deployment.releasing"
+    DEPLOYING = "deployment.deploying"
+    VERIFYING = "deployment.verifying"
+    SUCCESS = "deployment.success"
+    FAILED = "deployment.failed"
+    CANCELED = "deployment.canceled"
+    SUPERSEDED = "deployment.superseded"
+    PROMOTED = "deployment.promoted"
+    ROLLED_BACK = "deployment.rolled_back"
+    DELETED = "deployment.deleted"
+
+
+class ArtifactPruned(InvalidState):
+    """The artifact of this deployment is no longer kept."""
+
+    hint = "Deploy its source again; details.prunedAt says since when."
+
+
+class NeverLive(InvalidState):
+    """This deployment has made nothing that could run."""
+
+    hint = "Choose one with rollbackable: true."
+
+
+class DeploymentCreate(In, frozen=True, kw_only=True):
+    project_id: str
+    environment: str = "production"
+    upload_id: str | None = None
+    deployment_id: str | None = None
+    """Takes its artifact: no build, the environment's variables of now."""
+    strategy: Strategy = "rolling"
+    message: Annotated[str, Meta(max_length=500)] | None = None
+    labels: dict[Annotated[str, Meta(min_length=1, max_length=63)], Annotated[str, Meta(max_length=255)]] = (
+        msgspec.field(default_factory=dict[str, str])
+    )
+    clear_cache: bool = False
+
+
+class Redeploy(In, frozen=True, kw_only=True):
+    use_cache: bool = True
+    refresh_env: bool = True
+
+
+class Promote(In, frozen=True, kw_only=True):
+    environment: str = "production"
+
+
+class Rollback(In, frozen=True, kw_only=True):
+    restore_env: bool = True
+
+
+class ProjectRollback(In, frozen=True, kw_only=True):
+    environment: str = "production"
+    deployment_id: str | None = None
+    """null: the last success before what is current."""
+    restore_env: bool = True
+
+
+class ProjectRestart(In, frozen=True, kw_only=True):
+    environment: str = "production"
+
+
+class DeploymentQuery(PageQuery, frozen=True, kw_only=True):
+    project_id: str | None = None
+    team_id: str | None = None
+    environment: str | None = None
+    status: list[Status] | None = None
+    type: list[Type] | None = None
+    trigger: list[Trigger] | None = None
+    label: list[str] | None = None
+    created_by: str | None = None
+    since: str | None = None
+    until: str | None = None
+
+
+class StepLogQuery(LogQuery, frozen=True, kw_only=True):
+    step: StepName | None = None
+
+
+class StepQuery(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    step: StepName | None = None
+
+
+class UploadSource(Out, frozen=True, kw_only=True, tag_field="type", tag="upload"):
+    upload_id: str
+    sha256: str
+    size_bytes: int
+
+
+class OtherDeployment(Out, frozen=True, kw_only=True, tag_field="type", tag="deployment"):
+    """Of a redeploy without its source, a promotion, a rollback, a restart: whose artifact it takes."""
+
+    deployment_id: str
+
+
+DeploymentSource = UploadSource | OtherDeployment
+
+
+class DeploymentArtifact(Out, frozen=True, kw_only=True):
+    kind: Literal["release", "static"]
+    digest: str
+    size_bytes: int
+    pruned_at: Timestamp | None
+
+
+class DeploymentStep(Out, frozen=True, kw_only=True):
+    name: StepName
+    status: StepStatus
+    started_at: Timestamp | None
+    finished_at: Timestamp | None
+    duration_ms: int | None
+    message: str | None
+
+
+class DeploymentFailure(Out, frozen=True, kw_only=True):
+    code: FailureCode
+    step: StepName
+    message: str
+    hint: str
+    log_excerpt: list[str]
+    doc_url: str
+
+
+class Deployment(Out, frozen=True, kw_only=True):
+    id: str
+    team_id: str
+    project_id: str
+    environment: str
+    type: Type
+    trigger: Trigger
+    status: Status
+    source: DeploymentSource
+    artifact: DeploymentArtifact | None
+    strategy: Strategy
+    message: str | None
+    labels: dict[str, str]
+    steps: list[DeploymentStep]
+    failure: DeploymentFailure | None
+    url: str | None
+    is_current: bool
+    rollbackable: bool
+    previous_id: str | None
+    queue_position: int | None
+    estimated_start_at: Timestamp | None
+    blocked_by_id: str | None
+    cancel_requested_at: Timestamp | None
+    lease_expires_at: Timestamp | None
+    started_at: Timestamp | None
+    finished_at: Timestamp | None
+    duration_ms: int | None
+    created_at: Timestamp
+    updated_at: Timestamp
+    created_by: str
+
+
+class DeploymentEvent(Out, frozen=True, kw_only=True):
+    at: Timestamp
+    step: StepName | None
+    status: Status
+    message: str
