@@ -19,7 +19,7 @@ from cygnid.resources.logs import endpoints as logs
 from cygnid.resources.platform import endpoints as platform
 from cygnid.resources.projects import endpoints as projects
 from cygnid.resources.tokens import endpoints as tokens
-from cygnid.resources.tokens.actions import authenticate
+from cygnid.resources.tokens.last_uses import LastUses
 from cygnid.settings import Settings
 
 NOUNS = (platform, projects, tokens, audit, logs, instances)
@@ -33,30 +33,35 @@ class App:
         self.stopping = asyncio.Event()
         self._settings = settings
         self._pool: db.Pool | None = None
-        self._listening: asyncio.Task[Never] | None = None
+        self._last_uses = LastUses()
+        self._background: list[asyncio.Task[Never]] = []
         self._front: Front | None = None
 
     async def start(self) -> None:
         settings = self._settings
         self._pool = await db.connect(settings.database_url, size=settings.pool_size)
         wakeups = Wakeups(settings.database_url)
-        self._listening = asyncio.create_task(wakeups.run())
+        self._background = [
+            asyncio.create_task(wakeups.run()),
+            asyncio.create_task(self._last_uses.keep_writing(self._pool)),
+        ]
         services = Services(
             settings=settings,
             pool=self._pool,
             secrets=Secrets(settings.key()),
             limiter=Limiter(),
-            authenticate=authenticate,
+            authenticate=self._last_uses.authenticate,
             wakeups=wakeups,
             stopping=self.stopping,
         )
         self._front = asgi(services, OPERATIONS)
 
     async def stop(self) -> None:
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.gather(self._listening, return_exceptions=True)
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
         if self._pool is not None:
+            await self._last_uses.write(self._pool)
             await self._pool.close()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:

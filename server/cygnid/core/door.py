@@ -72,13 +72,16 @@ class _Run:
         actor = await self._actor()
         if item.charged:
             self._charge(actor)
+        path = {name: str(value) for name, value in request.path_params.items()}
+        if any("\0" in value for value in path.values()):
+            raise NotFound  # no id or name has it, and the database takes no text that does
         raw = b"" if item.kind == "receive" else await request.body()
         pairs = [(name, value) for name, value in request.query_params.multi_items()]
         call = Call(
             request_id=self._state["request_id"],
             actor=actor,
             services=services,
-            path={name: str(value) for name, value in request.path_params.items()},
+            path=path,
             query=convert.query(pairs, item.query or _NoQuery),
             data=self._data(raw),
             if_match=etag.required_version(request.headers.get("if-match")),

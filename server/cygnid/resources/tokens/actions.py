@@ -28,7 +28,6 @@ from cygnid.resources.tokens.queries import Credential, TokenRow
 from cygnid.resources.tokens.schemas import TokenEvent, TokenKind, TokenPatch
 
 MAX_OVERLAP_SECONDS = 86_400
-TOUCH_EVERY = timedelta(minutes=1)
 _INVALID = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 
@@ -44,15 +43,6 @@ class NewToken:
     environment: str | None = None
     expires_at: datetime | None = None
     allowed_ips: Sequence[str] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Use:
-    """One use of a token, for `touch`."""
-
-    token_id: str
-    at: datetime
-    ip: str | None
 
 
 async def authenticate(read: Read, secret: str, ip: str | None) -> Actor:
@@ -89,20 +79,6 @@ async def authenticate(read: Read, secret: str, ip: str | None) -> Actor:
         is_instance_admin=found.user_is_instance_admin and Permission.INSTANCE_ADMIN in found.scopes,
         plan=best(found.plans),
         ip=ip,
-    )
-
-
-async def touch(tx: Tx, uses: Sequence[Use]) -> int:
-    """Note the last uses in one statement; how many tokens changed. At most once a minute for each token."""
-    latest = {use.token_id: use for use in sorted(uses, key=lambda use: use.at)}
-    return await tx.execute(
-        """UPDATE tokens SET last_used_at = used.at, last_used_ip = used.ip
-           FROM unnest($1::text[], $2::timestamptz[], $3::text[]) AS used (id, at, ip)
-           WHERE tokens.id = used.id AND (last_used_at IS NULL OR last_used_at <= used.at - $4::interval)""",
-        list(latest),
-        [use.at for use in latest.values()],
-        [use.ip for use in latest.values()],
-        TOUCH_EVERY,
     )
 
 

@@ -320,6 +320,7 @@ async def test_what_is_known_is_not_sent_again(api: Api) -> None:
 
 async def test_a_text_that_cannot_be_stored_is_refused(api: Api) -> None:
     owner = await api.owner()
+    assert (await refused(owner.request("GET", "/projects/a%00b"))).status == 404
     assert (await refused(owner.request("GET", "/projects?name=a%00b"))).status == 400
     bad: list[dict[str, Any]] = [
         {"labels": {"a": "\0"}},

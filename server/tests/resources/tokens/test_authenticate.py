@@ -9,7 +9,8 @@ from cygnid.core import clock, db, token_format
 from cygnid.core.access import permissions_by_team
 from cygnid.core.actors import SYSTEM
 from cygnid.core.errors import Forbidden, TokenExpired, TokenRevoked, Unauthorized
-from cygnid.resources.tokens.actions import NewToken, Use, authenticate, issue, revoke_token, rotate_token, touch
+from cygnid.resources.tokens.actions import NewToken, authenticate, issue, revoke_token, rotate_token
+from cygnid.resources.tokens.last_uses import LastUses, Use, touch
 from cygnid.resources.tokens.queries import token
 from tests.make.people import acting, make_team, make_user, pool_of
 
@@ -161,3 +162,25 @@ async def test_a_use_is_noted_at_most_once_a_minute(tx: db.Tx) -> None:
     assert found is not None
     assert (found.last_used_at, found.last_used_ip) == (START + second, "b")
     assert await touch(tx, [Use(token_id=one.id, at=START + 61 * second, ip="d")]) == 1
+
+
+async def test_uses_are_noted_at_the_door_and_written_together(database_url: str, moment: list[datetime]) -> None:
+    uses = LastUses()
+    async with pool_of(database_url) as pool:
+        async with db.begin(pool) as tx:
+            team = await make_team(tx, "red")
+            new = NewToken(kind="team", name="t", scopes=["*"], team_id=team)
+            row, secret = await issue(tx, SYSTEM, new, user_id=None)
+        async with db.read(pool) as read:
+            for ip in ("192.0.2.1", "192.0.2.2"):
+                await uses.authenticate(read, secret, ip)
+            with pytest.raises(Unauthorized):
+                await uses.authenticate(read, token_format.mint("team"), "192.0.2.3")
+            await uses.write(pool)
+            written = await token(read, row.id)
+            moment[0] += timedelta(hours=1)
+            await uses.write(pool)
+            again = await token(read, row.id)
+    assert written is not None
+    assert (written.last_used_ip, written.last_used_at, written.version) == ("192.0.2.2", START, 1)
+    assert again == written
