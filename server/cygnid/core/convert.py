@@ -3,6 +3,7 @@
 import re
 import types
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
@@ -10,6 +11,7 @@ from msgspec.structs import FieldInfo, fields
 
 from cygnid.core.errors import FieldError, UnknownParameter, ValidationError
 
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _PATH = re.compile(r" - at `\$(.*)`$")
 _CODES = (
     ("missing required field", "required"),
@@ -38,7 +40,8 @@ def body(raw: bytes, into: type[msgspec.Struct]) -> Any:
 
 
 def query(pairs: Sequence[tuple[str, str]], into: type[msgspec.Struct]) -> Any:
-    """The Struct of a query string; a list field takes its name repeated, or values joined by commas.
+    """The Struct of a query string; a list field takes its name repeated, or values joined by commas; a time takes
+    a date, its beginning in UTC.
     Raises UnknownParameter, ValidationError."""
     known = {field.encode_name: field for field in fields(into)}
     values: dict[str, Any] = {}
@@ -53,9 +56,18 @@ def query(pairs: Sequence[tuple[str, str]], into: type[msgspec.Struct]) -> Any:
             values.setdefault(name, []).extend(part for part in text.split(",") if part)
         elif name in values:
             raise ValidationError.one(name, "Must be given once")
+        elif is_time(known[name].type):
+            values[name] = _moment(name, text)
         else:
             values[name] = text
     return _struct(values, into, strict=False)
+
+
+def _moment(name: str, text: str) -> str:
+    """Raises ValidationError for a year that the database or the arithmetic of times cannot hold in every zone."""
+    if text[:4].isdecimal() and not 1970 <= int(text[:4]) < 9999:
+        raise ValidationError.one(name, "Must be in the years 1970 to 9998", code="out_of_range")
+    return f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text
 
 
 def _has_nul(value: Any) -> bool:
@@ -133,6 +145,15 @@ def _is_list(kind: Any) -> bool:
     if get_origin(kind) in (Union, types.UnionType):
         return any(_is_list(part) for part in get_args(kind))
     return get_origin(kind) is list
+
+
+def is_time(kind: Any) -> bool:
+    """Whether a field of this type holds a time."""
+    if get_origin(kind) is Annotated:
+        return is_time(get_args(kind)[0])
+    if get_origin(kind) in (Union, types.UnionType):
+        return any(is_time(part) for part in get_args(kind))
+    return kind is datetime
 
 
 def allowed(into: type[msgspec.Struct] | None) -> Mapping[str, FieldInfo]:
