@@ -103,10 +103,14 @@ async def stopped(tx: Tx, row: InstanceRow, end: Exit | None) -> None:
     )
 
 
-async def healthy(tx: Tx, row: InstanceRow) -> None:
-    if await _set(tx, row, "status = 'running', ailing = false") and row.status == "unhealthy":
+async def healthy(tx: Tx, row: InstanceRow) -> bool:
+    """False: nothing was written, as for each of these, since the row has changed meanwhile."""
+    if not await _set(tx, row, "status = 'running', ailing = false"):
+        return False
+    if row.status == "unhealthy":
         await _say(tx, row, f"The process {row.process} is healthy again.", level="info")
         await changes.record(tx, SYSTEM, InstanceEvent.RECOVERED, subject(row))
+    return True
 
 
 async def unhealthy(tx: Tx, row: InstanceRow, why: str, *, ailing: bool) -> None:

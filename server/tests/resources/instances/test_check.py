@@ -1,5 +1,6 @@
 """Live instances are asked whether they are healthy; those that stay ill are started again."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -186,6 +187,32 @@ async def test_nothing_is_written_of_one_that_has_changed_meanwhile(stage: Stage
         await actions.retire(tx, place.environment.id, but=None)
         await seen.healthy(tx, before)
     assert (await stage.row(name)).status == "stopping"
+
+
+async def test_an_answer_that_could_not_be_noted_is_asked_for_again_soon(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "INTERVAL_SECONDS", 1000)
+    place = await stage.project()
+    async with stage.leading(run_instances):
+        _, (name,) = await place.live(WEB)
+        await until(lambda: _listens(stage))
+    checker = check.Checker(backends=stage.backends, changed=asyncio.Event())
+    for changed, soon in ((True, True), (False, False)):
+        (row,) = await checker.rows()
+        if changed:
+            await stage.execute("UPDATE instances SET updated_at = now()")
+        _, probe = checker.due(row)
+        assert probe
+        await probe()
+        assert (checker.due(row)[0] < 10) is soon
+        await until(lambda row=row, soon=soon: not soon or checker.due(row)[0] <= 0)
+        checker.changed.set()
+    assert (await stage.row(name)).status == "running"
+
+
+async def _listens(stage: Stage) -> bool:
+    return any(each.listening == "reachable" for each in await stage.runtime.observe())
 
 
 async def test_what_is_long_gone_is_let_go_of(stage: Stage) -> None:

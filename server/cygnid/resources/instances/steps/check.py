@@ -84,7 +84,8 @@ class Checker:
             health.next_at, health.failures, health.answered = time.monotonic() + interval, 0, False
             if row.status != "running":
                 async with begin(self.backends.pool) as tx:
-                    await seen.healthy(tx, row)
+                    if not await seen.healthy(tx, row):
+                        health.next_at = time.monotonic() + STARTING_SECONDS
             return
         health.failures += 1
         health.answered = health.answered or result.status is not None
