@@ -64,8 +64,11 @@ def query(pairs: Sequence[tuple[str, str]], into: type[msgspec.Struct]) -> Any:
 
 
 def _moment(name: str, text: str) -> str:
-    """Raises ValidationError for a year that the database or the arithmetic of times cannot hold in every zone."""
-    if text[:4].isdecimal() and not 1970 <= int(text[:4]) < 9999:
+    """Raises ValidationError for what is no time of RFC 3339, or a year that the database or the arithmetic of times cannot hold in every zone."""
+    if not _DATE.match(text):
+        # else a number would be seconds since 1970
+        raise ValidationError.one(name, "Must be a date or date-time as 2024-01-31 or 2024-01-31T12:00:00Z")
+    if not 1970 <= int(text[:4]) < 9999:
         raise ValidationError.one(name, "Must be in the years 1970 to 9998", code="out_of_range")
     return f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text
 

@@ -1,59 +1,78 @@
-"""Filters of lists by time: `since`, `until`, and `createdAt[gte]`, `updatedAt[lt]` and their like."""
+"""Filters that lists share: query Structs to inherit from in place of `PageQuery`, and the conditions they stand for.
 
-import re
-from datetime import UTC, datetime
-from typing import LiteralString
+A Struct cannot have the fields of two others, so they are a chain: `CreatedQuery`, then `TimeQuery`. A time may be a
+date, which is its beginning in UTC; `core.convert` sees to it. Several values by commas, or a repeated name, mean any
+of them (`status=building,queued`), but every label must hold.
+"""
+
+from collections.abc import Sequence
+from typing import Any, LiteralString
 
 from msgspec import field
 
-from cygnid.core.errors import ValidationError
+from cygnid.core.errors import FieldError, ValidationError
 from cygnid.core.paging import Condition, PageQuery, where
+from cygnid.core.schemas import Timestamp
 
-_FORM = re.compile(r"\d{4}-\d\d-\d\d([Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d))?")
+_SIGNS: dict[str, LiteralString] = {"gte": ">=", "gt": ">", "lte": "<=", "lt": "<"}
 
 
-class TimeQuery(PageQuery, frozen=True, kw_only=True):
-    """The parameters of a list that is filtered by time. Each is a date or a date-time (RFC 3339); a date is its
-    first moment in UTC. `since` is the first moment that belongs, `until` the first that does not."""
+class CreatedQuery(PageQuery, frozen=True, kw_only=True):
+    """When something was made. `since` is the first moment that belongs, `until` the first that does not."""
 
-    since: str | None = None
-    until: str | None = None
-    created_at_gte: str | None = field(name="createdAt[gte]", default=None)
-    created_at_gt: str | None = field(name="createdAt[gt]", default=None)
-    created_at_lte: str | None = field(name="createdAt[lte]", default=None)
-    created_at_lt: str | None = field(name="createdAt[lt]", default=None)
-    updated_at_gte: str | None = field(name="updatedAt[gte]", default=None)
-    updated_at_gt: str | None = field(name="updatedAt[gt]", default=None)
-    updated_at_lte: str | None = field(name="updatedAt[lte]", default=None)
-    updated_at_lt: str | None = field(name="updatedAt[lt]", default=None)
+    since: Timestamp | None = None
+    until: Timestamp | None = None
+    created_at_gte: Timestamp | None = field(name="createdAt[gte]", default=None)
+    created_at_gt: Timestamp | None = field(name="createdAt[gt]", default=None)
+    created_at_lte: Timestamp | None = field(name="createdAt[lte]", default=None)
+    created_at_lt: Timestamp | None = field(name="createdAt[lt]", default=None)
+
+
+class TimeQuery(CreatedQuery, frozen=True, kw_only=True):
+    """And when it was changed last."""
+
+    updated_at_gte: Timestamp | None = field(name="updatedAt[gte]", default=None)
+    updated_at_gt: Timestamp | None = field(name="updatedAt[gt]", default=None)
+    updated_at_lte: Timestamp | None = field(name="updatedAt[lte]", default=None)
+    updated_at_lt: Timestamp | None = field(name="updatedAt[lt]", default=None)
 
 
 def by_time(
-    query: TimeQuery, *, created: LiteralString = "created_at", updated: LiteralString = "updated_at"
+    query: CreatedQuery, *, created: LiteralString = "created_at", updated: LiteralString = "updated_at"
 ) -> list[Condition]:
-    """`created`, `updated`: the columns. Raises ValidationError."""
-    asked: list[tuple[str, str | None, LiteralString]] = [
-        ("since", query.since, created + " >= $1"),
-        ("until", query.until, created + " < $1"),
-        ("createdAt[gte]", query.created_at_gte, created + " >= $1"),
-        ("createdAt[gt]", query.created_at_gt, created + " > $1"),
-        ("createdAt[lte]", query.created_at_lte, created + " <= $1"),
-        ("createdAt[lt]", query.created_at_lt, created + " < $1"),
-        ("updatedAt[gte]", query.updated_at_gte, updated + " >= $1"),
-        ("updatedAt[gt]", query.updated_at_gt, updated + " > $1"),
-        ("updatedAt[lte]", query.updated_at_lte, updated + " <= $1"),
-        ("updatedAt[lt]", query.updated_at_lt, updated + " < $1"),
-    ]
-    return [where(sql, moment(name, text)) for name, text, sql in asked if text is not None]
-
-
-def moment(name: str, text: str) -> datetime:
-    """The time that the parameter `name` says. Raises ValidationError."""
-    try:
-        if _FORM.fullmatch(text) is None:
-            raise ValueError
-        found = datetime.fromisoformat(text.upper())
-        found = (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError) as wrong:
-        raise ValidationError.one(name, "Must be a date or date-time as 2024-01-31 or 2024-01-31T12:00:00Z") from wrong
+    """Those of the times that were asked for; `created`, `updated`: the columns."""
+    found: list[Condition] = []
+    if query.since is not None:
+        found.append(where(f"{created} >= $1", query.since))
+    if query.until is not None:
+        found.append(where(f"{created} < $1", query.until))
+    columns: dict[str, LiteralString] = {"created_at": created, "updated_at": updated}
+    for operator, sign in _SIGNS.items():
+        for name, column in columns.items():
+            value: Any = getattr(query, f"{name}_{operator}", None)
+            if value is not None:
+                found.append(where(f"{column} {sign} $1", value))
     return found
+
+
+def chosen(column: LiteralString, values: Sequence[str] | None, but: Sequence[str] | None = None) -> list[Condition]:
+    """`status=` and `status[ne]=`: any of `values`, none of `but`; what is empty says nothing."""
+    found: list[Condition] = []
+    if values:
+        found.append(where(f"{column} = ANY($1)", list(values)))
+    if but:
+        found.append(where(f"{column} <> ALL($1)", list(but)))
+    return found
+
+
+def labels(given: Sequence[str] | None, column: LiteralString = "labels") -> list[Condition]:
+    """`label=key:value` in a column of type jsonb; all must hold. Raises ValidationError for one without a colon."""
+    wrong = [
+        FieldError(field="label", code="invalid", reason=f"Must be key:value, not {label}")
+        for label in given or []
+        if ":" not in label
+    ]
+    if wrong:
+        raise ValidationError.of(wrong)
+    pairs = [label.partition(":") for label in given or []]
+    return [where(f"{column} @> $1", {key: value}) for key, _, value in pairs]
