@@ -24,6 +24,7 @@ class LinesAccess:
     condition: Condition
     wake: str
     """The wake-up of new ones."""
+    team_ids: list[str]
 
     @classmethod
     async def find(cls, read: Read, call: Call, needs: Permission) -> Self:
@@ -34,9 +35,14 @@ class LinesAccess:
         environment = call.reference("environment") or actor.environment
         if reference is None:
             teams = await teams_with(read, actor, None, needs)
-            return cls(actor=actor, condition=queries.of_teams(teams), wake=Wake.LINES)
+            return cls(actor=actor, condition=queries.of_teams(teams), wake=Wake.LINES, team_ids=teams)
         project = await projects.project(read, reference)
         if project is None:
             raise NotFound
         await team_access(read, actor, project.team_id, needs, project_id=project.id, environment=environment)
-        return cls(actor=actor, condition=queries.of_project(project.id, environment), wake=wake_of(project.id))
+        return cls(
+            actor=actor,
+            condition=queries.of_project(project.id, environment),
+            wake=wake_of(project.id),
+            team_ids=[project.team_id],
+        )

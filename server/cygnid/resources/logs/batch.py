@@ -252,8 +252,8 @@ def _line(raw: bytes, row: StreamRow, mask: Mask) -> Line:
 
 def _request(raw: bytes) -> _Request | None:
     try:
-        return _REQUESTS.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _REQUESTS.decode(raw.decode(errors="replace"))
+    except msgspec.MsgspecError:
         return None  # a line that the edge could not finish when its disk was full
 
 

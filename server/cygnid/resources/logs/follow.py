@@ -57,7 +57,7 @@ def follow(
     ended: Ended | None = None,
 ) -> Callable[[Outbox], Awaitable[StreamEnd]]:
     """Sends the lines for which all `conditions` hold, each once, in the order of their ids, until `ended` answers how
-    it ends: what was stored before that is sent first. `wakes`: what to look again at, `store.wake_of(project_id)` and
+    it ends: of what is `finished` the rest is sent first. `wakes`: what to look again at, `store.wake_of(project_id)` and
     whatever changes the answer of `ended`."""
     names = frozenset(wakes)
 
@@ -70,6 +70,8 @@ def follow(
                 woken.clear()
                 async with read(services.pool) as reader:
                     end = None if ended is None else await ended(reader)
+                    if end is not None and end.reason != "finished":
+                        return end
                     head = await queries.head(reader)
                     lines = await queries.lines_between(reader, conditions, first, head, _PAGE)
                 for line in lines:
