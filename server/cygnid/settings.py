@@ -54,10 +54,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "local"
     default_plan: Annotated[Literal["free", "pro", "enterprise"], Meta(description="The plan of a new team.")] = "pro"
     pool_size: Annotated[int, Meta(description="Database connections of each process.", ge=2, le=100)] = 8
+    max_upload_bytes: Annotated[int, Meta(description="The size of the largest archive that is taken.", ge=1)] = (
+        512 << 20
+    )
     log_retention_days: Annotated[int, Meta(description="How many days log lines are kept.", ge=1, le=365)] = 7
+    deployment_timeout_seconds: Annotated[
+        float, Meta(description="How long a deployment may take as a whole, from its build to the switch.", gt=0)
+    ] = 7200.0
+    build_timeout_seconds: Annotated[float, Meta(description="How long a build may take.", gt=0)] = 1800.0
+    release_timeout_seconds: Annotated[float, Meta(description="How long a release command may take.", gt=0)] = 600.0
+    switch_timeout_seconds: Annotated[
+        float, Meta(description="How long the edge may take to serve a new release.", gt=0)
+    ] = 30.0
+    keep_artifacts: Annotated[
+        int, Meta(description="How many releases of an environment can be rolled back to.", ge=1)
+    ] = 10
+    keep_artifact_days: Annotated[int, Meta(description="How long an artifact is kept that never went live.", ge=0)] = 7
     lease_seconds: Annotated[float, Meta(description="How long a worker that falls silent keeps its work.", gt=0)] = (
         30.0
     )
+
+    @property
+    def uploads_folder(self) -> Path:
+        return self.home / "uploads"
 
     @property
     def edge_folder(self) -> Path:
