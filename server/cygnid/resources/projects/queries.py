@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from cygnid.core.db import Read
+from cygnid.core.filters import by_time, labels
 from cygnid.core.paging import Condition, Listing, PageQuery, fetch, where
 from cygnid.core.schemas import Page
 from cygnid.resources.projects.schemas import (
@@ -123,9 +124,8 @@ async def projects(read: Read, team_ids: Sequence[str], query: ProjectsQuery) ->
         conditions.append(where("p.name = $1", query.name))
     if query.search is not None:
         conditions.append(where("position($1 IN p.name) > 0", query.search.lower()))
-    for label in query.label:
-        key, _, value = label.partition(":")
-        conditions.append(where("p.labels @> $1", {key: value}))
+    conditions += labels(query.label, "p.labels")
+    conditions += by_time(query, created="p.created_at", updated="p.updated_at")
     page = await fetch(read, ProjectView, _PROJECTS, query, conditions)
     return Page(items=[shown(row) for row in page.items], pagination=page.pagination)
 

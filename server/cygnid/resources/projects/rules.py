@@ -39,10 +39,6 @@ def labels(given: Mapping[str, str | None]) -> list[FieldError]:
     return found
 
 
-def label_filters(given: Sequence[str]) -> list[FieldError]:
-    return [_wrong("label", "Must be key:value") for label in given if ":" not in label]
-
-
 def build(settings: BuildSettings) -> list[FieldError]:
     folders = {"rootDir": settings.root_dir, "outputDir": settings.output_dir}
     return [

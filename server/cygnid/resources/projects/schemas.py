@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from cygnid.core.errors import NameTaken
-from cygnid.core.paging import PageQuery
+from cygnid.core.filters import TimeQuery
 from cygnid.core.schemas import In, Out, Timestamp
 
 ProjectStatus = Literal["active", "paused", "deleted"]
@@ -106,7 +106,7 @@ class ProjectPatch(In, frozen=True, kw_only=True):
     labels: dict[str, str | None] | UnsetType | None = UNSET
 
 
-class ProjectsQuery(PageQuery, frozen=True, kw_only=True):
+class ProjectsQuery(TimeQuery, frozen=True, kw_only=True):
     status: list[ProjectStatus] = []
     name: str | None = None
     team_id: str | None = None

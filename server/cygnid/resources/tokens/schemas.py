@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from cygnid.core.paging import PageQuery
+from cygnid.core.filters import TimeQuery
 from cygnid.core.schemas import In, Out, Timestamp
 from cygnid.resources.teams.schemas import TeamRef
 from cygnid.resources.users.schemas import User
@@ -51,7 +51,7 @@ class RotateInput(In, frozen=True, kw_only=True):
     overlap_seconds: Annotated[int, Meta(ge=0, le=86_400)] = 0
 
 
-class TokensQuery(PageQuery, frozen=True, kw_only=True):
+class TokensQuery(TimeQuery, frozen=True, kw_only=True):
     project_id: str | None = None
     status: list[TokenStatus] = []
     kind: list[StoredKind] = []

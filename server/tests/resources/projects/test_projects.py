@@ -1,6 +1,7 @@
 """Projects through the API: made, read, changed, and only by whom it should be."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -215,6 +216,26 @@ async def test_a_list_is_filtered_and_sorted(api: Api) -> None:
     rest = await names(owner, limit=1, cursor=first.meta["pagination"]["nextCursor"])
     assert rest == ["web-two"]
     assert await names(await api.outsider()) == []
+
+
+async def test_a_list_is_filtered_by_time(api: Api) -> None:
+    owner = await api.owner()
+    for day, name in enumerate(("first", "second"), 1):
+        await create(owner, name)
+        async with db.begin(api.pool) as tx:
+            moment = datetime(2024, 1, day, tzinfo=UTC)
+            await tx.execute("UPDATE projects SET created_at = $2, updated_at = $2 WHERE name = $1", name, moment)
+    assert await names(owner, since="2024-01-02") == ["second"]
+    assert await names(owner, until="2024-01-02") == ["first"]
+    assert await names(owner, since="2020-01-01", until="2020-01-02") == []
+    assert await names(owner, since="2020-01-01T00:00:00+02:00") == ["second", "first"]
+    noon = "2024-01-01T12:00:00.000Z"
+    assert await names(owner, **{"updatedAt[gte]": noon}) == ["second"]
+    assert await names(owner, **{"createdAt[gt]": "2024-01-01", "createdAt[lte]": "2024-01-02"}) == ["second"]
+    assert await names(owner, **{"createdAt[gte]": "2024-01-01", "createdAt[lt]": noon}) == ["first"]
+    for wrong in ("yesterday", "2024-13-01", "2024-01-01T00:00:00"):
+        error = await refused(names(owner, since=wrong))
+        assert (error.status, error.details["field"]) == (400, "since")
 
 
 async def test_a_patch_merges(api: Api) -> None:
