@@ -146,6 +146,23 @@ async def of_deployment(read: Read, deployment_id: str) -> Sequence[InstanceRow]
     )
 
 
+async def others_run(read: Read, environment_id: str, deployment_id: str) -> bool:
+    """Whether an instance of another deployment is still on its way out of the environment."""
+    return bool(
+        await read.value(
+            """SELECT EXISTS (SELECT FROM instances WHERE environment_id = $1 AND deployment_id <> $2
+                   AND forgotten_at IS NULL AND status = 'stopping')""",
+            environment_id,
+            deployment_id,
+        )
+    )
+
+
+async def live_processes(read: Read, environment_id: str) -> Sequence[ProcessRow]:
+    """All of what is live in the environment."""
+    return await read.all(ProcessRow, f"{_PROCESS} WHERE {_OF_ITS_TYPE} AND w.environment_id = $1", environment_id)
+
+
 async def held(read: Read) -> Sequence[InstanceRow]:
     """Every instance of the installation of which something may be on the machine."""
     return await read.all(InstanceRow, f"{_INSTANCE} WHERE i.forgotten_at IS NULL ORDER BY i.id")

@@ -1,5 +1,6 @@
 """Processes and instances through the API: read and scaled, and only by whom it should be."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -128,6 +129,14 @@ async def test_what_was_scaled_is_kept_over_deploys(stage: Stage) -> None:
     assert (await refused(get(owner, "/projects/shop/processes/worker"))).status == 404
     back, _ = await place.live(WORKER, path="/nowhere")
     assert len(await wanted(place, back.deployment_id)) == 3
+
+
+async def test_changes_at_once_end_with_the_last(stage: Stage) -> None:
+    place = await stage.project()
+    release, _ = await place.live(WEB, path="/nowhere")
+    owner, path = await stage.owner(), "/projects/shop/processes/web"
+    await asyncio.gather(*(patch(owner, path, instances=count) for count in (5, 2, 4, 3)), place.go_live(release))
+    assert len(await wanted(place, release.deployment_id)) == (await get(owner, path))["instances"]
 
 
 async def test_scaling_to_nothing_stops_it(stage: Stage) -> None:

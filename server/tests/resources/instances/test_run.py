@@ -356,8 +356,10 @@ async def test_what_belongs_to_a_purged_project_is_ended(stage: Stage) -> None:
         await until(lambda: _all_started(stage, ids))
         await stage.execute("DELETE FROM projects WHERE id = $1", place.project.id)
 
+        folder = stage.backends.settings.home / "logs" / "instances"
+
         async def nothing() -> bool:
-            return not await stage.runtime.observe()
+            return not await stage.runtime.observe() and not list(folder.iterdir())
 
         await until(nothing)
 

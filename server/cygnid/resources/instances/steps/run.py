@@ -62,9 +62,11 @@ class Runner:
                             await close_stream(tx, path)
 
     async def discard(self, instance_id: str) -> None:
-        """One that nobody knows any more: its project was purged."""
+        """One that nobody knows any more: its project was purged, and with it who would read its output."""
         await self.backends.runtime.stop(instance_id, grace_seconds=GRACE_SECONDS, term=self.backends.term())
         await self._forget(instance_id)
+        for path in output(self.backends.settings, instance_id):
+            path.unlink(missing_ok=True)
 
     async def _start(self, row: InstanceRow) -> None:
         backends = self.backends
