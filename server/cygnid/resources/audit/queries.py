@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from cygnid.core.db import Read
+from cygnid.core.filters import by_time, chosen
 from cygnid.core.paging import Condition, Listing, fetch, where
 from cygnid.core.schemas import Page
 from cygnid.core.sealer import COLUMNS, FIRST_HASH, Change, audit_row
@@ -84,25 +85,17 @@ def _of(chains: Chains) -> Condition:
 
 
 def _matching(query: AuditQuery, project_id: str | None) -> list[Condition]:
-    found: list[Condition] = []
-    if query.actor_id:
-        found.append(where("actor_id = ANY($1)", query.actor_id))
-    if query.action:
-        found.append(where("type = ANY($1)", query.action))
-    if query.resource_type:
-        found.append(where("resource_type = ANY($1)", query.resource_type))
-    if query.resource_id:
-        found.append(where("resource_id = ANY($1)", query.resource_id))
+    found = [
+        *by_time(query),
+        *chosen("actor_id", query.actor_id),
+        *chosen("type", query.action),
+        *chosen("resource_type", query.resource_type),
+        *chosen("resource_id", query.resource_id),
+        *chosen("result", query.result),
+        *chosen("actor_ip", query.ip),
+    ]
     if project_id is not None:
         found.append(where("project_id = $1", project_id))
     if query.environment is not None:
         found.append(where("environment = $1", query.environment))
-    if query.result:
-        found.append(where("result = ANY($1)", query.result))
-    if query.ip:
-        found.append(where("actor_ip = ANY($1)", query.ip))
-    if query.since is not None:
-        found.append(where("created_at >= $1", query.since))
-    if query.until is not None:
-        found.append(where("created_at < $1", query.until))
     return found

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from cygnid.core.paging import PageQuery
+from cygnid.core.filters import CreatedQuery
 from cygnid.core.schemas import FreeMap, Out, Timestamp
 
 INSTALLATION = "null"
@@ -57,7 +57,7 @@ class AuditVerification(Out, frozen=True, kw_only=True):
     head_hash: str
 
 
-class AuditQuery(PageQuery, frozen=True, kw_only=True):
+class AuditQuery(CreatedQuery, frozen=True, kw_only=True):
     team_id: str | None = None
     """A team, or `null`: the installation's chain."""
     actor_id: list[str] | None = None
@@ -68,8 +68,6 @@ class AuditQuery(PageQuery, frozen=True, kw_only=True):
     environment: str | None = None
     result: list[Result] | None = None
     ip: list[str] | None = None
-    since: Timestamp | None = None
-    until: Timestamp | None = None
 
 
 class VerifyQuery(msgspec.Struct, rename="camel", frozen=True, kw_only=True):

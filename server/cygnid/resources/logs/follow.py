@@ -57,8 +57,8 @@ def follow(
     ended: Ended | None = None,
 ) -> Callable[[Outbox], Awaitable[StreamEnd]]:
     """Sends the lines for which all `conditions` hold, each once, in the order of their ids, until `ended` answers how
-    it ends: of what is `finished` the rest is sent first. `wakes`: what to look again at, `store.wake_of(project_id)` and
-    whatever changes the answer of `ended`."""
+    it ends: of what is `finished` the rest is sent first. `wakes`: when to look again, at `store.wake_of(project_id)`
+    and whatever changes the answer of `ended`."""
     names = frozenset(wakes)
 
     async def produce(outbox: Outbox) -> StreamEnd:

@@ -44,7 +44,8 @@ class Mask:
     """Replaces secret values by `***`."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        values = sorted({value for value in secrets if value}, key=len, reverse=True)
+        # in one order, so that the same set is compiled once
+        values = sorted({value for value in secrets if value}, key=lambda value: (-len(value), value))
         self._bytes = [value.encode() for value in values]
         self._found = re.compile("|".join(re.escape(value) for value in values)) if values else None
 

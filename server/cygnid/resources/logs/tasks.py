@@ -8,6 +8,7 @@ from cygnid.backends import Backends
 from cygnid.core.changes import Wake
 from cygnid.core.db import Read, begin, read
 from cygnid.core.reconcile import reconcile
+from cygnid.resources.env import queries as env
 from cygnid.resources.logs import queries
 from cygnid.resources.logs.store import drop_days, make_days
 from cygnid.resources.logs.tailer import Tailer
@@ -22,13 +23,12 @@ async def tail(backends: Backends) -> None:
     for folder in ("instances", "deployments"):
         (home / "logs" / folder).mkdir(parents=True, exist_ok=True)
 
+    async def secret_values(read: Read, project_id: str) -> frozenset[str]:
+        return await env.secret_values(read, backends.secrets, project_id)
+
     await Tailer(
-        backends.pool, backends.wakeups, access_log=home / "edge" / "access.log", secret_values=_no_secrets
+        backends.pool, backends.wakeups, access_log=home / "edge" / "access.log", secret_values=secret_values
     ).run()
-
-
-async def _no_secrets(read: Read, project_id: str) -> frozenset[str]:
-    return frozenset()
 
 
 @reconcile(on=[], minutes=60)

@@ -166,6 +166,8 @@ async def test_who_lacks_the_permission_is_refused(api: Api) -> None:
         ({"environment": "staging"}, [1]),
         ({"result": "denied"}, [2]),
         ({"result": "failed"}, []),
+        ({"createdAt[gte]": "2999-01-01T00:00:00Z"}, []),
+        ({"createdAt[lt]": "2999-01-01", "result": "denied"}, [2]),
         ({"since": "2999-01-01T00:00:00Z"}, []),
         ({"until": "2020-01-01T00:00:00Z"}, []),
         ({"action": "env.updated", "result": "denied"}, []),

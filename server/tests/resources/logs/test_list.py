@@ -126,8 +126,8 @@ async def test_since_and_until_bound_the_time(shop: Shop, api: Api) -> None:
     owner = await api.owner()
     assert await messages(owner, until=clock.text(between - timedelta(hours=1))) == []
     assert await messages(owner, since=clock.text(between - timedelta(hours=1))) == ["new", "old"]
-    assert await messages(owner, until="9999-12-31T23:59:59Z") == ["new", "old"]
-    assert await messages(owner, since="0001-01-01T00:00:00Z") == ["new", "old"]
+    assert await messages(owner, until="9998-12-31T23:59:59Z") == ["new", "old"]
+    assert await messages(owner, since="1970-01-01T00:00:00Z") == ["new", "old"]
     lines = (await owner.request("GET", "/logs", query={"sort": "timestamp"})).data
     assert await messages(owner, since=lines[1]["timestamp"]) == ["new"]
     assert await messages(owner, until=lines[1]["timestamp"]) == ["old"]
