@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -86,6 +87,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def access_log(self) -> Path:
         """What the edge writes of each request."""
         return self.edge_folder / "access.log"
+
+    @property
+    def base_domain(self) -> str:
+        """What the applications' hosts end in."""
+        return (urlsplit(self.apps_url.format(host="x")).hostname or "").removeprefix("x.")
 
     def uid(self, number: int) -> int | None:
         """The user of this number (`uid_numbers`); None when the installation runs as an ordinary user."""

@@ -15,7 +15,8 @@ class BuildFailed(Exception):
 
     def __init__(self, code: FailureCode, message: str, *, hint: str) -> None:
         super().__init__(message)
-        self.code, self.message, self.hint = code, message, hint
+        self.code: FailureCode = code
+        self.message, self.hint = message, hint
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,8 @@ class Wake(StrEnum):
     ROUTES = "wake.routes"
     INSTANCES = "wake.instances"
     DUE = "wake.due"
+    CANCEL = "wake.cancel"
+    """Somebody wants running work to end."""
     SEALER = "wake.sealer"
     PUBLISHED = "wake.published"
     SEALED = "wake.sealed"

@@ -103,8 +103,8 @@ class DeploymentQuery(PageQuery, frozen=True, kw_only=True):
     trigger: list[Trigger] | None = None
     label: list[str] | None = None
     created_by: str | None = None
-    since: str | None = None
-    until: str | None = None
+    since: Timestamp | None = None
+    until: Timestamp | None = None
 
 
 class StepLogQuery(LogQuery, frozen=True, kw_only=True):

@@ -1,0 +1,300 @@
+"""What people and programs do to deployments. What a worker does on the way is in `progress.py`."""
+
+from typing import Any
+
+import msgspec
+
+from cygnid.core import changes, clock
+from cygnid.core.changes import Wake
+from cygnid.core.db import Tx
+from cygnid.core.errors import InUse, InvalidState, NotFound, ValidationError
+from cygnid.core.ids import new_id
+from cygnid.resources.deployments import progress, queries
+from cygnid.resources.deployments.access import DeploymentAccess
+from cygnid.resources.deployments.queries import DeploymentRow
+from cygnid.resources.deployments.schemas import (
+    ENDS,
+    STEPS,
+    ArtifactPruned,
+    DeploymentCreate,
+    DeploymentEvents,
+    DeploymentSource,
+    DeploymentStep,
+    NeverLive,
+    OtherDeployment,
+    Strategy,
+    Trigger,
+    Type,
+    UploadSource,
+)
+from cygnid.resources.env import queries as env
+from cygnid.resources.instances import queries as instances
+from cygnid.resources.projects import actions as projects
+from cygnid.resources.projects.access import EnvironmentAccess
+from cygnid.resources.uploads import actions as uploads
+from cygnid.resources.uploads import queries as upload_queries
+
+
+class New(msgspec.Struct, frozen=True, kw_only=True):
+    """A deployment to be."""
+
+    type: Type
+    source: DeploymentSource
+    strategy: Strategy = "rolling"
+    message: str | None = None
+    labels: dict[str, str] = {}
+    upload_id: str | None = None
+    digest: str | None = None
+    fresh: bool = False
+    """The cache is not used."""
+    env_like: str | None = None
+
+
+async def create_deployment(
+    tx: Tx, access: EnvironmentAccess, asked: DeploymentCreate, *, trigger: Trigger, request_id: str | None
+) -> DeploymentRow:
+    """Of an upload or of another deployment's artifact. Raises ValidationError, InvalidState, NotFound."""
+    if (asked.upload_id is None) == (asked.deployment_id is None):
+        reason = "Give an upload or a deployment" if asked.upload_id is None else "Give one of uploadId, deploymentId"
+        raise ValidationError.one("uploadId", reason, code="required" if asked.upload_id is None else "not_allowed")
+    if asked.deployment_id is not None:
+        other = await _of_project(tx, access, asked.deployment_id)
+        new = New(
+            type="redeploy",
+            source=OtherDeployment(deployment_id=other.id),
+            digest=_kept(other),
+            strategy=asked.strategy,
+            message=asked.message,
+            labels=asked.labels,
+        )
+    else:
+        assert asked.upload_id is not None
+        source = await _upload(tx, access, asked.upload_id)
+        new = New(
+            type="deploy",
+            source=source,
+            upload_id=source.upload_id,
+            fresh=asked.clear_cache,
+            strategy=asked.strategy,
+            message=asked.message,
+            labels=asked.labels,
+        )
+    return await queue(tx, access, new, trigger=trigger, request_id=request_id)
+
+
+async def redeploy(
+    tx: Tx,
+    access: EnvironmentAccess,
+    row: DeploymentRow,
+    *,
+    use_cache: bool,
+    refresh_env: bool,
+    trigger: Trigger,
+    request_id: str | None,
+) -> DeploymentRow:
+    """The same upload through the build again. Raises InvalidState when it is gone."""
+    new = New(
+        type="redeploy",
+        source=row.source,
+        strategy=row.strategy,
+        message=row.message,
+        labels=row.labels,
+        fresh=not use_cache,
+        env_like=None if refresh_env else row.id,
+    )
+    if isinstance(row.source, UploadSource):
+        source = await _upload(tx, access, row.source.upload_id)
+        new = msgspec.structs.replace(new, upload_id=source.upload_id)
+    else:
+        new = msgspec.structs.replace(new, source=OtherDeployment(deployment_id=row.id), digest=_kept(row))
+    return await queue(tx, access, new, trigger=trigger, request_id=request_id)
+
+
+async def rerelease(
+    tx: Tx,
+    access: EnvironmentAccess,
+    row: DeploymentRow,
+    kind: Type,
+    *,
+    env_like: str | None,
+    trigger: Trigger,
+    request_id: str | None,
+) -> DeploymentRow:
+    """The artifact of `row` once more, in the environment of `access`, without a build: promotion, rollback, restart.
+    Raises ArtifactPruned, NeverLive."""
+    if kind in ("promote", "rollback") and not row.was_live:
+        raise NeverLive
+    new = New(
+        type=kind,
+        source=OtherDeployment(deployment_id=row.id),
+        digest=_kept(row),
+        strategy=row.strategy,
+        message=row.message,
+        labels=row.labels,
+        env_like=env_like,
+    )
+    return await queue(tx, access, new, trigger=trigger, request_id=request_id)
+
+
+async def restart(tx: Tx, access: EnvironmentAccess, *, trigger: Trigger, request_id: str | None) -> DeploymentRow:
+    """What is current again, with variables and process settings of now. Raises InvalidState when nothing is."""
+    current = access.environment.current_deployment_id
+    row = None if current is None else await queries.deployment(tx, current)
+    if row is None:
+        raise InvalidState(f"{access.environment.name} runs nothing yet.", hint="Deploy first: POST /v1/deployments.")
+    pending = await env.is_pending(tx, access.environment) or await _scale_pending(tx, access)
+    kind: Type = "configChange" if pending else "restart"
+    return await rerelease(tx, access, row, kind, env_like=None, trigger=trigger, request_id=request_id)
+
+
+async def queue(
+    tx: Tx, access: EnvironmentAccess, new: New, *, trigger: Trigger, request_id: str | None
+) -> DeploymentRow:
+    """Store it, due now. Older ones that wait are superseded; a rollback also cancels one that runs and is not yet
+    switching. Raises InvalidState for a paused project."""
+    if access.project.paused_at is not None:
+        raise InvalidState(
+            "This project is paused.", hint=f"Resume it first: POST /v1/projects/{access.project.id}/resume."
+        )
+    environment = access.environment
+    await progress.lock(tx, environment.id)
+    deployment_id, now = new_id("dep"), clock.now()
+    if new.upload_id is not None:
+        await uploads.use(tx, new.upload_id)
+    await tx.execute(
+        """INSERT INTO deployments (id, project_id, environment_id, environment, type, trigger, status, strategy,
+               message, labels, source, upload_id, digest, nonce, env_like, steps, due_at, created_at, updated_at,
+               created_by)
+           VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, $9, $10, $11, $12, $13, $14, $15, now(), $16, $16, $17)""",
+        deployment_id,
+        access.project.id,
+        environment.id,
+        environment.name,
+        new.type,
+        trigger,
+        new.strategy,
+        new.message,
+        new.labels,
+        msgspec.to_builtins(new.source),
+        new.upload_id,
+        new.digest,
+        deployment_id if new.fresh else "",
+        new.env_like,
+        msgspec.to_builtins([_pending(name, built=new.digest is not None) for name in STEPS]),
+        now,
+        access.actor.created_by,
+    )
+    row = await queries.deployment(tx, deployment_id)
+    assert row is not None
+    await progress.note(
+        tx,
+        row,
+        DeploymentEvents.CREATED,
+        "Queued",
+        actor=access.actor,
+        request_id=request_id,
+        after={"type": row.type, "source": msgspec.to_builtins(row.source), "strategy": row.strategy},
+    )
+    await projects.set_latest(tx, environment.id, row.id, row.status, row.created_at)
+    await progress.supersede_older(tx, row)
+    if new.type == "rollback" and (holding := await queries.running(tx, environment.id)) is not None:
+        other = await queries.deployment(tx, holding)
+        if other is not None and other.status != "verifying":
+            await _request_cancel(tx, other)
+    await changes.wake(tx, Wake.DUE)
+    return row
+
+
+async def cancel(tx: Tx, access: DeploymentAccess, *, request_id: str | None) -> DeploymentRow:
+    """At once while it waits; what runs is told and ends `canceled`. Raises InvalidState from `verifying` on."""
+    await progress.lock(tx, access.deployment.environment_id)
+    row = await queries.deployment(tx, access.deployment.id)
+    assert row is not None
+    if row.status == "canceled":
+        return row
+    if row.status in ENDS or row.status == "verifying":
+        raise InvalidState(
+            f"A deployment that is {row.status} cannot be canceled.",
+            hint=f"To go back, roll back: POST /v1/projects/{row.project_id}/rollback.",
+            details={"status": row.status},
+        )
+    if row.status == "queued":
+        await progress.end(tx, row, "canceled", "Canceled before it began", actor=access.actor, request_id=request_id)
+    else:
+        await _request_cancel(tx, row)
+    found = await queries.deployment(tx, row.id)
+    assert found is not None
+    return found
+
+
+async def delete_deployment(tx: Tx, access: DeploymentAccess, *, request_id: str | None) -> None:
+    """It is shown no more, and its artifact is removed when nothing else needs it. Raises InUse for what is current,
+    InvalidState for what has not ended."""
+    row = access.deployment
+    if row.is_current:
+        raise InUse("This deployment is live.", hint="Deploy or roll back to another first.")
+    if row.status not in ENDS:
+        raise InvalidState("This deployment has not ended.", hint="Cancel it first.", details={"status": row.status})
+    await tx.execute("UPDATE deployments SET removed_at = $2 WHERE id = $1", row.id, clock.now())
+    await progress.note(
+        tx, row, DeploymentEvents.DELETED, "Deleted", actor=access.actor, request_id=request_id, timeline=False
+    )
+
+
+async def _scale_pending(tx: Tx, access: EnvironmentAccess) -> bool:
+    rows = await instances.live_processes(tx, access.environment.id)
+    return any(instances.shown_process(row, access.project).pending for row in rows)
+
+
+async def _request_cancel(tx: Tx, row: DeploymentRow) -> None:
+    await tx.execute(
+        """UPDATE deployments SET cancel_requested_at = coalesce(cancel_requested_at, $2), updated_at = $2,
+               due_at = coalesce(due_at, now()) WHERE id = $1""",
+        row.id,
+        clock.now(),
+    )
+    await changes.wake(tx, Wake.CANCEL)
+    await changes.wake(tx, Wake.DUE)
+
+
+async def _upload(tx: Tx, access: EnvironmentAccess, upload_id: str) -> UploadSource:
+    row = await upload_queries.usable(tx, access.actor, upload_id)
+    if row is None:
+        raise NotFound("There is no such upload.", hint="Create one with POST /v1/uploads and send its content.")
+    if row.status != "complete":
+        raise InvalidState(
+            f"This upload is {row.status}.",
+            hint="Send all of its content first: PUT /v1/uploads/{id}/content."
+            if row.status != "expired"
+            else "Upload the source again.",
+            details={"status": row.status, "receivedBytes": row.received_bytes},
+        )
+    return UploadSource(upload_id=row.id, sha256=row.sha256, size_bytes=row.size_bytes)
+
+
+async def _of_project(tx: Tx, access: EnvironmentAccess, deployment_id: str) -> DeploymentRow:
+    row = await queries.deployment(tx, deployment_id)
+    if row is None or row.project_id != access.project.id:
+        raise NotFound("The project has no such deployment.", hint="GET /v1/deployments?projectId=… lists them.")
+    return row
+
+
+def _kept(row: DeploymentRow) -> str:
+    """The digest of its artifact. Raises NeverLive, ArtifactPruned."""
+    if row.digest is None or row.artifact_kind is None:
+        raise NeverLive
+    if row.pruned_at is not None:
+        raise ArtifactPruned(details={"prunedAt": clock.text(row.pruned_at)})
+    return row.digest
+
+
+def _pending(name: Any, *, built: bool) -> DeploymentStep:
+    skipped = built and name in ("source", "build")
+    return DeploymentStep(
+        name=name,
+        status="skipped" if skipped else "pending",
+        started_at=None,
+        finished_at=None,
+        duration_ms=None,
+        message="The artifact is there already" if skipped and name == "build" else None,
+    )

@@ -1,0 +1,211 @@
+"""How a deployment's row goes on: every status it takes is recorded, in its timeline and for everybody who listens."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from cygnid.core import changes, clock
+from cygnid.core.actors import SYSTEM, Actor
+from cygnid.core.changes import Wake
+from cygnid.core.db import Tx
+from cygnid.resources.deployments import queries
+from cygnid.resources.deployments.queries import DeploymentRow
+from cygnid.resources.deployments.schemas import (
+    DeploymentEvents,
+    DeploymentFailure,
+    DeploymentStep,
+    Status,
+    StepName,
+)
+from cygnid.resources.projects import actions as projects
+
+
+async def lock(tx: Tx, environment_id: str) -> None:
+    """Whoever changes what waits or runs in an environment does so one after the other."""
+    await tx.execute("SELECT FROM environments WHERE id = $1 FOR UPDATE", environment_id)
+
+
+async def note(
+    tx: Tx,
+    row: DeploymentRow,
+    event: DeploymentEvents,
+    message: str,
+    *,
+    step: StepName | None = None,
+    actor: Actor = SYSTEM,
+    request_id: str | None = None,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+    timeline: bool = True,
+) -> None:
+    """Record what happened to the deployment; `row` as it is now."""
+    await changes.record(
+        tx,
+        actor,
+        event,
+        changes.Subject(
+            type="deployment",
+            id=row.id,
+            name=None,
+            team_id=row.team_id,
+            project_id=row.project_id,
+            environment=row.environment,
+        ),
+        before=before,
+        after=after,
+        data={
+            "environment": row.environment,
+            "type": row.type,
+            "status": row.status,
+            "url": row.url,
+            "failureCode": row.failure and row.failure.code,
+        },
+        request_id=request_id,
+    )
+    if timeline:
+        await line(tx, row, message, step=step)
+
+
+async def line(tx: Tx, row: DeploymentRow, message: str, *, step: StepName | None) -> None:
+    """Another line of the timeline."""
+    await tx.execute(
+        "INSERT INTO deployment_events (deployment_id, at, step, status, message) VALUES ($1, $2, $3, $4, $5)",
+        row.id,
+        clock.now(),
+        step,
+        row.status,
+        message,
+    )
+
+
+async def move(
+    tx: Tx, row: DeploymentRow, status: Status, message: str, *, steps: list[DeploymentStep], step: StepName
+) -> DeploymentRow:
+    """Into a status of work, with its steps as they are now. Behind the claim's fence."""
+    now = clock.now()
+    await tx.execute(
+        """UPDATE deployments SET status = $2, steps = $3, started_at = coalesce(started_at, $4), updated_at = $4
+           WHERE id = $1""",
+        row.id,
+        status,
+        msgspec.to_builtins(steps),
+        now,
+    )
+    moved = await _again(tx, row)
+    await note(
+        tx, moved, DeploymentEvents(f"deployment.{status}"), message, step=step, before={"status": row.status},
+        after={"status": status},
+    )  # fmt: skip
+    await projects.set_latest(tx, row.environment_id, row.id, status, row.created_at)
+    return moved
+
+
+async def store_steps(tx: Tx, row: DeploymentRow, steps: list[DeploymentStep]) -> DeploymentRow:
+    await tx.execute(
+        "UPDATE deployments SET steps = $2, updated_at = $3 WHERE id = $1",
+        row.id,
+        msgspec.to_builtins(steps),
+        clock.now(),
+    )
+    return await _again(tx, row)
+
+
+async def end(
+    tx: Tx,
+    row: DeploymentRow,
+    status: Status,
+    message: str,
+    *,
+    steps: list[DeploymentStep] | None = None,
+    failure: DeploymentFailure | None = None,
+    actor: Actor = SYSTEM,
+    request_id: str | None = None,
+) -> DeploymentRow:
+    """Its last status: nothing of it is due any more, and what waits in the environment is."""
+    now = clock.now()
+    await tx.execute(
+        """UPDATE deployments SET status = $2, steps = $3, failure = $4, finished_at = $5, updated_at = $5,
+               was_live = was_live OR $2 = 'success', due_at = NULL, deadline_at = NULL
+           WHERE id = $1""",
+        row.id,
+        status,
+        msgspec.to_builtins(closed(row.steps if steps is None else steps, status)),
+        None if failure is None else msgspec.to_builtins(failure),
+        now,
+    )
+    ended = await _again(tx, row)
+    await note(
+        tx,
+        ended,
+        DeploymentEvents(f"deployment.{status}"),
+        message,
+        step=failure and failure.step,
+        actor=actor,
+        request_id=request_id,
+        before={"status": row.status},
+        after={"status": status} if failure is None else {"status": status, "failureCode": failure.code},
+    )
+    await projects.set_latest(tx, row.environment_id, row.id, status, row.created_at)
+    await tx.execute(
+        "UPDATE deployments SET due_at = now() WHERE environment_id = $1 AND status = 'queued'", row.environment_id
+    )
+    await changes.wake(tx, Wake.DUE)
+    return ended
+
+
+async def supersede_older(tx: Tx, row: DeploymentRow) -> None:
+    """A newer one makes those that still wait pointless."""
+    older: list[str] = await tx.value(
+        """SELECT coalesce(array_agg(id ORDER BY id), '{}') FROM deployments
+           WHERE environment_id = $1 AND status = 'queued' AND id <> $2""",
+        row.environment_id,
+        row.id,
+    )
+    for identifier in older:
+        found = await queries.deployment(tx, identifier)
+        assert found is not None
+        await end(tx, found, "superseded", f"Superseded by {row.id}")
+
+
+def closed(steps: list[DeploymentStep], status: Status) -> list[DeploymentStep]:
+    """The steps of a deployment that has ended: none is pending or running."""
+    now = clock.now()
+    found: list[DeploymentStep] = []
+    for step in steps:
+        if step.status == "pending":
+            step = msgspec.structs.replace(step, status="skipped")  # noqa: PLW2901
+        elif step.status == "running":
+            ending = {"success": "success", "failed": "failed"}.get(status, "canceled")
+            step = finished(step, ending, now)  # noqa: PLW2901
+        found.append(step)
+    return found
+
+
+def pending(step: DeploymentStep) -> DeploymentStep:
+    return msgspec.structs.replace(
+        step, status="pending", started_at=None, finished_at=None, duration_ms=None, message=None
+    )
+
+
+def started(step: DeploymentStep) -> DeploymentStep:
+    return msgspec.structs.replace(
+        step, status="running", started_at=clock.now(), finished_at=None, duration_ms=None, message=None
+    )
+
+
+def finished(step: DeploymentStep, status: Any, at: Any, message: str | None = None) -> DeploymentStep:
+    began = step.started_at or at
+    return msgspec.structs.replace(
+        step,
+        status=status,
+        finished_at=at,
+        duration_ms=max(0, round((at - began).total_seconds() * 1000)),
+        message=message or step.message,
+    )
+
+
+async def _again(tx: Tx, row: DeploymentRow) -> DeploymentRow:
+    found = await queries.deployment(tx, row.id)
+    assert found is not None
+    return found
