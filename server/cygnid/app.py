@@ -14,6 +14,7 @@ from cygnid.core.ratelimit import Limiter
 from cygnid.core.secrets import Secrets
 from cygnid.core.wakeups import Wakeups
 from cygnid.resources.audit import endpoints as audit
+from cygnid.resources.deployments import endpoints as deployments
 from cygnid.resources.instances import endpoints as instances
 from cygnid.resources.logs import endpoints as logs
 from cygnid.resources.platform import endpoints as platform
@@ -22,7 +23,7 @@ from cygnid.resources.tokens import endpoints as tokens
 from cygnid.resources.tokens.last_uses import LastUses
 from cygnid.settings import Settings
 
-NOUNS = (platform, projects, tokens, audit, logs, instances)
+NOUNS = (platform, projects, tokens, audit, logs, instances, deployments)
 """Importing a noun's endpoints adds its operations to the table."""
 
 

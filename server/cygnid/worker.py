@@ -20,6 +20,7 @@ from cygnid.core.secrets import Secrets
 from cygnid.core.wakeups import Wakeups
 from cygnid.core.work import Work, Worker, overdue_seconds, works_in
 from cygnid.resources.audit import tasks as audit
+from cygnid.resources.deployments import tasks as deployments
 from cygnid.resources.instances import tasks as instances
 from cygnid.resources.logs import tasks as logs
 from cygnid.resources.platform import actions
@@ -28,7 +29,7 @@ from cygnid.resources.projects import tasks as projects
 from cygnid.resources.routes import tasks as routes
 from cygnid.settings import Settings
 
-TASKS: tuple[ModuleType, ...] = (platform, projects, audit, logs, instances, routes)
+TASKS: tuple[ModuleType, ...] = (platform, projects, audit, logs, instances, routes, deployments)
 """Each noun's `tasks`: its reconcilers and its work on due rows."""
 
 _BEAT_SECONDS, _EARLY_BEAT_SECONDS = 5.0, 0.5
