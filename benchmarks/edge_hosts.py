@@ -13,12 +13,12 @@ import json
 import multiprocessing
 import os
 import shutil
-import socket
 import statistics
 import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import cast
 
 import uvloop
 
@@ -26,6 +26,7 @@ from cygnid.edge.base import App, Endpoint, Route
 from cygnid.edge.binaries import caddy_binary, envoy_binary
 from cygnid.edge.envoy import EnvoyEdge
 from cygnid.edge.programs import EdgeSetup
+from harness import free_port, interval, ratios, until_listening
 
 CONNECTIONS = 32
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -36,7 +37,7 @@ class Server(asyncio.Protocol):
     """The app: an answer for each request, which come one after another on a connection."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         self.transport.write(ANSWER * data.count(b"\r\n\r\n"))
@@ -49,20 +50,14 @@ class Client(asyncio.Protocol):
         self.request, self.answered, self.failed = request, 0, 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-        transport.write(self.request)
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.write(self.request)
 
     def data_received(self, data: bytes) -> None:
         done = data.count(b"HTTP/1.1 ")
         self.answered += done
         self.failed += done - data.count(b"HTTP/1.1 200")
         self.transport.write(self.request)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def serve_app(port: int) -> None:
@@ -129,26 +124,6 @@ def plain_config(port: int, app_port: int) -> dict[str, object]:
     }
 
 
-def until_listening(port: int) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except ConnectionRefusedError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-def interval(values: list[float]) -> str:
-    """Median and the range without the eighth at either end."""
-    ordered = sorted(values)
-    cut = len(ordered) // 8
-    return f"{statistics.median(ordered):.3f} ({ordered[cut]:.3f} to {ordered[-1 - cut]:.3f}, n = {len(ordered)})"
-
-
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--hosts", type=int, default=1000)
@@ -200,8 +175,9 @@ def main() -> None:
                     raise SystemExit(f"{name}: {failed} of {answered} requests failed")
                 rates[name].append(answered / chosen.seconds)
                 costs[name].append((processor_seconds(envoy) - before) / answered)
-        print(f"requests/s, edge with {chosen.hosts} hosts ÷ plain Envoy with one route: {ratios(rates)}")
-        print(f"processor time per request, the same: {ratios(costs)}")
+        print(f"edge with {chosen.hosts} hosts ÷ plain Envoy with one route:")
+        print(f"requests/s: {ratios(rates['edge'], rates['plain'])}")
+        print(f"processor time per request: {ratios(costs['edge'], costs['plain'])}")
         print(
             f"medians: edge {statistics.median(rates['edge']):.0f}/s, plain {statistics.median(rates['plain']):.0f}/s"
         )
@@ -231,10 +207,6 @@ async def routed(edge: EnvoyEdge, hosts: int, app_port: int) -> int:
         times.append((time.perf_counter() - began) * 1000)
     print(f"one app of {hosts} changed in ms: {interval(times)}")
     return (await edge.status()).pids[0]
-
-
-def ratios(values: dict[str, list[float]]) -> str:
-    return interval([edge / plain for edge, plain in zip(values["edge"], values["plain"], strict=True)])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,107 @@
+"""What the platform weighs at rest: everything that `up` starts, and what an idle app adds over its own processes.
+
+Memory is PSS (proportional set size): shared pages are divided among those who share them. Needs root, where apps run
+as users of their own and can be told apart.
+
+    python benchmarks/memory.py [--apps 3] [--settle 10]
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import NODE, Installation, archive, installation
+
+WRAPPING = frozenset({"bwrap", "sh"})
+"""What the platform puts around an app's own processes."""
+_FIRST_APP, _USERS = 10, 10_000
+"""Of an installation's block of users."""
+
+
+@dataclass(frozen=True)
+class Process:
+    pid: int
+    parent: int
+    name: str
+    uid: int
+    pss_mb: float
+
+
+def processes() -> dict[int, Process]:
+    found: dict[int, Process] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            pss = next(line for line in (folder / "smaps_rollup").read_text().splitlines() if line.startswith("Pss:"))
+            name, _, rest = (folder / "stat").read_text().partition("(")[2].rpartition(") ")
+            pid, uid = int(folder.name), folder.stat().st_uid
+        except (OSError, StopIteration):
+            continue  # ended meanwhile, a kernel thread, or not ours to see
+        found[pid] = Process(pid, int(rest.split()[1]), name, uid, int(pss.split()[1]) / 1024)
+    return found
+
+
+def below(roots: Iterable[int], now: dict[int, Process]) -> set[int]:
+    """The processes and all their descendants."""
+    found = set(roots) & now.keys()
+    while more := {pid for pid, process in now.items() if process.parent in found} - found:
+        found |= more
+    return found
+
+
+def total(pids: Iterable[int], now: dict[int, Process]) -> float:
+    return sum(now[pid].pss_mb for pid in pids)
+
+
+def apps(ours: Installation, now: dict[int, Process]) -> set[int]:
+    base = json.loads((ours.data / "installation.json").read_text())["uidBase"]
+    return {pid for pid, process in now.items() if base + _FIRST_APP <= process.uid < base + _USERS}
+
+
+def platform(ours: Installation, now: dict[int, Process]) -> set[int]:
+    """All that `up` started and that belongs to no app."""
+    return below((pid for pid in ours.pids.values() if pid), now) - apps(ours, now)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--apps", type=int, default=3)
+    options.add_argument("--settle", type=float, default=10, help="seconds of rest before each look")
+    chosen = options.parse_args()
+    if os.geteuid() != 0:
+        raise SystemExit("memory.py needs root: otherwise platform and apps are one user")
+    with installation() as ours:
+        time.sleep(chosen.settle)
+        now = processes()
+        print(f"at rest after `up`: {total(platform(ours, now), now):.0f} MB")
+        for name, pid in ours.pids.items():
+            others = {other for other in ours.pids.values() if other and other != pid}
+            print(f"  {name:10} {total(below([pid], now) - (others if name == 'supervisor' else set()), now):6.1f} MB")
+        deploy(ours, "first")  # what the first app makes the platform load is not the second one's
+        before = looked(ours, chosen.settle)
+        for number in range(chosen.apps):
+            deploy(ours, f"more-{number}")
+        after = looked(ours, chosen.settle)
+        more = [(new - old) / chosen.apps for new, old in zip(after, before, strict=True)]
+        print(f"one more idle app: {sum(more):.1f} MB, of these its own {more[2]:.1f}")
+        print(f"over its own processes: {more[0] + more[1]:.2f} MB (platform {more[0]:+.2f}, around it {more[1]:+.2f})")
+
+
+def deploy(ours: Installation, name: str) -> None:
+    ours.ended(ours.deploy(ours.project(name), archive(NODE.files(f"{name}."))))
+
+
+def looked(ours: Installation, settle: float) -> tuple[float, float, float]:
+    """MB of (the platform, what it puts around the apps, the apps' own processes)."""
+    time.sleep(settle)
+    now = processes()
+    inside = apps(ours, now)
+    around = {pid for pid in inside if now[pid].name in WRAPPING}
+    return total(platform(ours, now), now), total(around, now), total(inside - around, now)
+
+
+if __name__ == "__main__":
+    main()
