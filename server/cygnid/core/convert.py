@@ -64,7 +64,7 @@ def query(pairs: Sequence[tuple[str, str]], into: type[msgspec.Struct]) -> Any:
 
 
 def _moment(name: str, text: str) -> str:
-    """Raises ValidationError for what is no time of RFC 3339, or a year that the database or the arithmetic of times cannot hold in every zone."""
+    """Raises ValidationError for what is no time of RFC 3339, or in a year that is too far for some time zone."""
     if not _DATE.match(text):
         # else a number would be seconds since 1970
         raise ValidationError.one(name, "Must be a date or date-time as 2024-01-31 or 2024-01-31T12:00:00Z")

@@ -18,6 +18,7 @@ from cygnid.core.errors import (
     InsufficientScope,
     InternalError,
     NotFound,
+    PreconditionFailed,
     RateLimited,
     Unauthorized,
     UnknownParameter,
@@ -25,16 +26,50 @@ from cygnid.core.errors import (
     ValidationError,
 )
 from cygnid.core.http import Operation
+from cygnid.core.openapi_profile import strict
 from cygnid.core.schemas import Page
 
 _REF = "#/components/schemas/{name}"
+_PATH_WORDS = {
+    "name": "Which environment, by its name.",
+    "environment": "Which environment, by its name.",
+    "type": "Which type of process: web, or another of the project's.",
+    "key": "The name of a variable.",
+}
+_ASKED = {
+    "If-None-Match": "An ETag that the client has: the answer is 304 if nothing has changed.",
+    "If-Match": "The ETag that the client read: 412 if somebody has changed the resource since.",
+    "Idempotency-Key": "A key of the client's choice, at most 255 characters; the same request sent again with it is"
+    " answered with the stored answer for 24 hours.",
+    "Last-Event-ID": "The id of the last frame that was received: the stream goes on after it.",
+    "Content-Range": "`bytes first-last/size`, where the body is a part.",
+}
+_RATE_HEADERS = ["RateLimit", "RateLimit-Policy", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"]
+_HEADERS: dict[str, dict[str, Any]] = {
+    name: {"description": text, "schema": {"type": kind}}
+    for name, kind, text in (
+        ("X-Request-Id", "string", "Names this request, in the logs too."),
+        ("ETag", "string", "Names this state of the resource, for If-None-Match and If-Match."),
+        ("Location", "string", "Where the new resource is."),
+        ("Link", "string", "Other pages of the list (RFC 8288): first, prev, next, last."),
+        ("Retry-After", "integer", "Seconds to wait."),
+        ("RateLimit", "string", "What is left of the scarcest window; absent on plans without limits, as the others."),
+        ("RateLimit-Policy", "string", "Every window with its quota."),
+        ("X-RateLimit-Limit", "integer", "Requests in the scarcest window."),
+        ("X-RateLimit-Remaining", "integer", "What is left of them."),
+        ("X-RateLimit-Reset", "integer", "When the window ends, in seconds since 1970."),
+    )
+}
 
 
 def document(operations: Sequence[Operation], *, version: str) -> dict[str, Any]:
     """The whole document, paths and schemas in a fixed order."""
-    envelopes = {item.id: _envelope(item) for item in operations if item.status != 204}
+    envelopes = {
+        item.id: _envelope(item) for item in operations if item.status != 204 and item.kind in ("json", "receive")
+    }
+    frames = [item.result for item in operations if item.kind == "events"]
     inputs = [item.data for item in operations if item.data is not None]
-    kinds = sorted({*envelopes.values(), *inputs, ErrorAnswer}, key=lambda kind: kind.__name__)
+    kinds = sorted({*envelopes.values(), *frames, *inputs, ErrorAnswer}, key=lambda kind: kind.__name__)
     _, components = msgspec.json.schema_components(kinds, ref_template=_REF)
     paths: dict[str, dict[str, Any]] = {}
     for item in sorted(operations, key=lambda item: (item.path, item.method)):
@@ -49,7 +84,7 @@ def document(operations: Sequence[Operation], *, version: str) -> dict[str, Any]
         "servers": [{"url": "https://api.cygni.dev", "description": "Stands for your own installation's URL."}],
         "paths": paths,
         "components": {
-            "schemas": dict(sorted(components.items())),
+            "schemas": {name: strict(schema) for name, schema in sorted(components.items())},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -64,7 +99,7 @@ def errors_of(item: Operation) -> list[type[CygniError]]:
         found += [Unauthorized]
     if item.needs not in ("public", "any"):
         found += [InsufficientScope, Forbidden, NotFound]
-    if item.data is not None:
+    if item.data is not None or item.kind == "receive":
         found.append(UnsupportedMediaType)
     if item.replayable:
         found += [IdempotencyInProgress, IdempotencyKeyReused]
@@ -72,14 +107,16 @@ def errors_of(item: Operation) -> list[type[CygniError]]:
 
 
 def _operation(item: Operation, envelope: type[msgspec.Struct] | None) -> dict[str, Any]:
-    answers: dict[str, Any] = {str(item.status): {"description": "Success"}}
-    if envelope is not None:
-        answers[str(item.status)]["content"] = _json(envelope)
+    answers: dict[str, Any] = {str(item.status): _success(item, envelope)}
+    if _is_tagged(item):
+        answers["304"] = {"description": "Not modified: the client has it already. Not charged."}
     codes: dict[int, list[str]] = {}
     for error in errors_of(item):
         codes.setdefault(error.status, []).append(error.code)
     for status, names in codes.items():
         answers[str(status)] = {"description": ", ".join(names), "content": _json(ErrorAnswer)}
+        if status in (429, 503):
+            answers[str(status)]["headers"] = {"Retry-After": _HEADERS["Retry-After"]}
     out: dict[str, Any] = {
         "operationId": item.id,
         "summary": item.summary,
@@ -93,21 +130,65 @@ def _operation(item: Operation, envelope: type[msgspec.Struct] | None) -> dict[s
         out["x-cygni-scope"] = item.needs
     if get_origin(item.result) is Page:
         out["x-cygni-page"] = "page"
-    if item.data is not None:
+    if item.kind == "events":
+        out["x-cygni-stream"] = "sse"
+    if item.kind == "receive":
+        binary: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+        out["x-cygni-body"] = "binary"
+        out["requestBody"] = {"required": True, "content": dict.fromkeys(item.media, binary)}
+    elif item.data is not None:
         out["requestBody"] = {"required": True, "content": _json(item.data)}
     return out
 
 
+def _is_tagged(item: Operation) -> bool:
+    return item.method == "GET" and item.kind != "events"
+
+
+def _success(item: Operation, envelope: type[msgspec.Struct] | None) -> dict[str, Any]:
+    names = ["X-Request-Id"]
+    if item.charged:
+        names += _RATE_HEADERS
+    if _is_tagged(item):
+        names.append("ETag")
+    if item.status == 201:
+        names.append("Location")
+    if get_origin(item.result) is Page:
+        names.append("Link")
+    found: dict[str, Any] = {"description": "Success", "headers": {name: _HEADERS[name] for name in sorted(names)}}
+    if item.kind == "events":
+        # of each frame's data; a client parses the stream by the rules of server-sent events
+        found["content"] = {"text/event-stream": {"schema": {"$ref": _REF.format(name=item.result.__name__)}}}
+    elif envelope is not None:
+        found["content"] = _json(envelope)
+    elif item.status != 204:
+        found["content"] = {"application/json": {"schema": {"type": "object"}}}
+    return found
+
+
 def _path(item: Operation) -> list[dict[str, Any]]:
     names = [part[1:-1] for part in item.path.split("/") if part.startswith("{")]
-    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+    return [
+        {"name": name, "in": "path", "required": True, "description": _said(item, name), "schema": {"type": "string"}}
+        for name in names
+    ]
+
+
+def _said(item: Operation, name: str) -> str:
+    """What a part of the path is: `id` is of the collection before it."""
+    before = item.path.partition(f"/{{{name}}}")[0].rpartition("/")[2]
+    noun = before.replace("-", " ").removesuffix("s")
+    return _PATH_WORDS.get(name) or f"Which {noun}: its id{' or name' if before == 'projects' else ''}."
 
 
 def _query(item: Operation) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for name, field in convert.allowed(item.query).items():
         (schema,), _ = msgspec.json.schema_components([field.type], ref_template=_REF)
-        entry: dict[str, Any] = {"name": name, "in": "query", "required": field.required, "schema": _plain(schema)}
+        schema = strict(_plain(schema))
+        entry: dict[str, Any] = {"name": name, "in": "query", "required": field.required, "schema": schema}
+        if convert.is_time(field.type):
+            entry["description"] = "A date-time, or a date, which is its beginning in UTC."
         if schema.get("type") == "array":
             entry |= {"style": "form", "explode": False}
         found.append(entry)
@@ -121,10 +202,27 @@ def _plain(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _headers(item: Operation) -> list[dict[str, Any]]:
-    names = ["If-None-Match"] if item.method == "GET" else ["If-Match"]
+    names: list[str] = []
+    if _is_tagged(item):
+        names.append("If-None-Match")
+    if item.kind == "events":
+        names.append("Last-Event-ID")
+    if item.kind == "receive":
+        names.append("Content-Range")
+    if PreconditionFailed in item.errors:
+        names.append("If-Match")
     if item.replayable:
         names.append("Idempotency-Key")
-    return [{"name": name, "in": "header", "required": False, "schema": {"type": "string"}} for name in names]
+    return [
+        {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "description": _ASKED[name],
+            "schema": {"type": "string"},
+        }
+        for name in names
+    ]
 
 
 def _json(kind: type[msgspec.Struct]) -> dict[str, Any]:

@@ -6,8 +6,10 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from cygnid.core.errors import NameTaken
-from cygnid.core.http import OPERATIONS, operation
+from cygnid.core.filters import CreatedQuery
+from cygnid.core.http import OPERATIONS, Body, Producer, events, operation, receive
 from cygnid.core.openapi import document
+from cygnid.core.openapi_profile import violations
 from cygnid.core.schemas import In, Out, Page
 
 _first = len(OPERATIONS)
@@ -22,7 +24,7 @@ class PetCreate(In, frozen=True, kw_only=True):
     nick: str | None = None
 
 
-class PetList(In, frozen=True, kw_only=True):
+class PetList(CreatedQuery, frozen=True, kw_only=True):
     status: list[str] = []
     least: int | None = None
 
@@ -42,6 +44,18 @@ async def create_pet(data: PetCreate) -> None:
 @operation("DELETE", "/v1/pets/{id}", id="pets.delete", needs="public", status=204)
 async def delete_pet(id: str) -> None:  # noqa: A002
     """Remove a pet."""
+    raise AssertionError
+
+
+@events("/v1/pets/{id}/barks", id="barks.stream", needs="any", sends=Pet)
+async def barks(id: str) -> Producer:  # noqa: A002
+    """Follow what a pet says."""
+    raise AssertionError
+
+
+@receive("/v1/pets/{id}/photo", id="pets.putPhoto", needs="any", media=("image/png", "image/webp"))
+async def put_photo(id: str, body: Body) -> Pet:  # noqa: A002
+    """Take a photo."""
     raise AssertionError
 
 
@@ -77,3 +91,46 @@ def test_parameters_come_from_the_query(made: dict[str, Any]):
     named = {item["name"]: item for item in made["paths"]["/v1/pets"]["get"]["parameters"]}
     assert named["least"]["schema"] == {"type": "integer"}
     assert named["status"]["schema"]["type"] == "array"
+    assert named["createdAt[gte]"]["schema"] == {"type": "string", "format": "date-time"}
+
+
+def test_streams_and_bodies_of_bytes_say_what_they_are(made: dict[str, Any]):
+    stream = made["paths"]["/v1/pets/{id}/barks"]["get"]
+    assert stream["x-cygni-stream"] == "sse"
+    assert list(stream["responses"]["200"]["content"]) == ["text/event-stream"]
+    assert "304" not in stream["responses"]
+    put = made["paths"]["/v1/pets/{id}/photo"]["put"]
+    assert (put["x-cygni-body"], list(put["requestBody"]["content"])) == ("binary", ["image/png", "image/webp"])
+    assert {item["name"] for item in put["parameters"]} == {"id", "Content-Range"}
+
+
+def test_nullable_is_said_in_one_way(made: dict[str, Any]):
+    assert made["components"]["schemas"]["Pet"]["properties"]["nick"] == {"type": ["string", "null"]}
+
+
+def test_the_document_keeps_to_the_profile(made: dict[str, Any]):
+    assert violations(made) == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "word"),
+    [
+        ({"allOf": [{"$ref": "#/components/schemas/Pet"}]}, "allOf"),
+        ({"$ref": "#/components/schemas/Cat"}, "leads nowhere"),
+        ({"type": "object", "properties": {"x": {"type": "string"}}}, "named schema"),
+        ({"anyOf": [{"type": "string"}, {"type": "integer"}]}, "discriminator"),
+        ({"anyOf": [{"type": "string"}, {"type": "null"}]}, "nullable"),
+        ({}, "no type"),
+    ],
+)
+def test_what_the_profile_does_not_allow_is_found(made: dict[str, Any], schema: dict[str, Any], word: str):
+    pet = {**made["components"]["schemas"]["Pet"], "properties": {"x": schema}}
+    bad = {**made, "components": {"schemas": {**made["components"]["schemas"], "Pet": pet}}}
+    assert [line for line in violations(bad) if word in line]
+
+
+def test_an_operation_out_of_the_profile_is_found(made: dict[str, Any]):
+    get = made["paths"]["/v1/pets"]["get"]
+    bad = {**get, "operationId": "list", "responses": {**get["responses"], "201": get["responses"]["200"]}}
+    found = violations({**made, "paths": {"/v1/pets": {"get": bad, "head": bad}}})
+    assert len(found) == 3

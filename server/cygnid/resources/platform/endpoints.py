@@ -1,15 +1,37 @@
-"""The index, health, and what is left of the rate limit."""
+"""The index, health, the contract, what is left of the rate limit, and what this installation can do."""
 
 import asyncio
 import logging
 import shutil
 import time
+from functools import cache
 from importlib.metadata import version
+from typing import Any, get_args
+
+import msgspec
 
 from cygnid.core import db
-from cygnid.core.http import Answer, Call, Services, operation
+from cygnid.core.db import Read
+from cygnid.core.errors import Unavailable
+from cygnid.core.http import OPERATIONS, Answer, Call, Services, operation
+from cygnid.core.openapi import document
+from cygnid.core.plans import PLANS
+from cygnid.core.schemas import FreeMap
+from cygnid.resources.deployments.schemas import Strategy
 from cygnid.resources.platform import queries
-from cygnid.resources.platform.schemas import Health, HealthCheckResult, Index, Links
+from cygnid.resources.platform.actions import Found
+from cygnid.resources.platform.schemas import (
+    ArchiveType,
+    Capabilities,
+    Health,
+    HealthCheckResult,
+    Index,
+    Language,
+    Links,
+    RateLimit,
+    RateLimitWindow,
+    Sandbox,
+)
 
 VERSION = version("cygnid")
 _PATIENCE_SECONDS = 5
@@ -37,6 +59,54 @@ async def health(call: Call) -> Answer:
     known = call.actor.token_id is not None
     found = Health(status=status, version=VERSION if known else None, checks=checks if known else [])
     return Answer(data=found, status=503 if status == "down" else None)
+
+
+@operation("GET", "/v1/openapi.json", id="platform.openapi", needs="public", bare=True)
+async def openapi() -> FreeMap:
+    """The contract of this build as an OpenAPI 3.1 document."""
+    return _document()
+
+
+@operation("GET", "/v1/rate-limit", id="platform.rateLimit", needs="any", charged=False)
+async def rate_limit(call: Call) -> RateLimit:
+    """What is left of the rate limit; asking costs nothing."""
+    verdict = call.services.limiter.peek(call.actor.bucket, PLANS[call.actor.plan])
+    return RateLimit(
+        windows=[
+            RateLimitWindow(name=window.name, limit=window.limit, remaining=window.remaining, reset_at=window.reset_at)
+            for window in verdict.windows
+        ]
+    )
+
+
+@operation("GET", "/v1/capabilities", id="platform.capabilities", needs="any", errors=[Unavailable])
+async def capabilities(read: Read, call: Call) -> Capabilities:
+    """What this installation can do; 503 until a worker has looked at its machine."""
+    text = await queries.capabilities(read)
+    if text is None:
+        raise Unavailable("No worker has started yet.", headers={"Retry-After": "2"})
+    found, settings = msgspec.json.decode(text, type=Found), call.services.settings
+    return Capabilities(
+        version=VERSION,
+        base_domain=settings.base_domain,
+        apps_url=settings.apps_url,
+        runtime=found.runtime,
+        builders=found.builders,
+        languages=[Language(name=each.name, versions=each.versions) for each in found.languages],
+        strategies=list(get_args(Strategy)),
+        archive_types=list(get_args(ArchiveType)),
+        max_upload_bytes=settings.max_upload_bytes,
+        sandbox=Sandbox(
+            own_user=found.sandbox.own_user, cgroups=found.sandbox.cgroups, own_network=found.sandbox.own_network
+        ),
+        features=[],
+    )
+
+
+@cache
+def _document() -> dict[str, Any]:
+    """Made once: it takes longer than any request should."""
+    return document(OPERATIONS, version=VERSION)
 
 
 async def _database(services: Services) -> list[HealthCheckResult]:

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from cygnid.core.schemas import Out, Timestamp
+from cygnid.resources.deployments.schemas import Strategy
 
 
 class Links(Out, frozen=True, kw_only=True):
@@ -40,3 +41,36 @@ class RateLimitWindow(Out, frozen=True, kw_only=True):
 class RateLimit(Out, frozen=True, kw_only=True):
     windows: list[RateLimitWindow]
     """Empty on a plan without limits."""
+
+
+ArchiveType = Literal["application/gzip", "application/zstd", "application/zip"]
+
+
+class Language(Out, frozen=True, kw_only=True):
+    name: str
+    versions: list[str]
+    """Found on the machine; builds take no other."""
+
+
+class Sandbox(Out, frozen=True, kw_only=True):
+    """What keeps applications apart on this machine."""
+
+    own_user: bool
+    cgroups: Literal["v1", "v2", "none"]
+    own_network: bool
+
+
+class Capabilities(Out, frozen=True, kw_only=True):
+    version: str
+    base_domain: str
+    apps_url: str
+    """A pattern with `{host}`."""
+    runtime: Literal["process"]
+    builders: list[str]
+    languages: list[Language]
+    strategies: list[Strategy]
+    archive_types: list[ArchiveType]
+    max_upload_bytes: int
+    sandbox: Sandbox
+    features: list[str]
+    """Parts that an installation may have or not, those that are on."""
