@@ -8,11 +8,16 @@ from pathlib import Path
 import pytest
 
 from cygnid.build.base import ProcessPlan
+from cygnid.core.access import ALL
+from cygnid.core.actors import SYSTEM
 from cygnid.core.db import begin
 from cygnid.edge.base import App
+from cygnid.resources.env import actions as env
+from cygnid.resources.env import pins
+from cygnid.resources.env.schemas import EnvType
 from cygnid.resources.instances import actions
-from cygnid.resources.instances.steps import run
 from cygnid.resources.instances.tasks import run_instances
+from cygnid.resources.projects.access import ProjectAccess
 from cygnid.runtime.base import Address, InstanceSpec, StaleLeader
 from tests.fakes.runtime import FakeRuntime
 from tests.make.stage import LIMIT, Place, Stage, until
@@ -53,30 +58,25 @@ async def _all_started(stage: Stage, ids: list[str]) -> bool:
     return all(rows[each].started_at is not None for each in ids)
 
 
-async def test_it_knows_where_it_is(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Pinned:
-        def __init__(self, key: str, value: str, type_: str) -> None:
-            self.key, self.value, self.type = key, value, type_
-
-    async def pinned(*_: object) -> list[Pinned]:
-        return [
-            Pinned("TOKEN", "s3cret", "secret"),
-            Pinned("CERT", "line\nline\n", "file"),
-            Pinned("CYGNI_URL", "https://shop.test", "plain"),
-        ]
-
-    monkeypatch.setattr(run.env, "pinned", pinned)
+async def test_it_knows_where_it_is_and_what_was_pinned(stage: Stage) -> None:
     place = await stage.project()
-    command = (
-        'echo "$CYGNI_PROJECT $CYGNI_ENVIRONMENT $CYGNI_DEPLOYMENT_ID $CYGNI_URL $TOKEN $MODE"; cat "$CERT"; sleep 9'
-    )
-    release = await place.release(ProcessPlan(type="worker", command=command), env={"MODE": "of the artifact"})
+    access = ProjectAccess(actor=SYSTEM, team_id=stage.api.team_id, permissions=ALL, project=place.project)
+    command = 'echo "$CYGNI_PROJECT $CYGNI_ENVIRONMENT $CYGNI_DEPLOYMENT_ID $CYGNI_URL $TOKEN $MODE"; cat "$CERT"'
+    mode = {"MODE": "of the artifact", "TOKEN": "of the artifact", "CYGNI_PROJECT": "of the artifact"}
+    release = await place.release(ProcessPlan(type="worker", command=f"{command}; exec sleep 1000"), env=mode)
+    given: dict[str, tuple[EnvType, str]] = {"TOKEN": ("secret", "s3cret"), "CERT": ("file", "line\nline\n")}
+    async with begin(stage.api.pool) as tx:
+        for key, (kind, value) in given.items():
+            await env.create(
+                tx, stage.backends.secrets, access, key=key, value=value, environments=["production"], type=kind
+            )
+        await pins.pin(tx, place.environment, release.deployment_id)
     async with stage.leading(run_instances):
         (name,) = await place.want(release)
         said = stage.backends.settings.home / "logs" / "instances" / f"{name}.out"
         await until(lambda: said.exists() and said.read_text().count("\n") == 3)
     first, *rest = said.read_text().splitlines()
-    assert first == f"shop production {release.deployment_id} https://shop.test s3cret of the artifact"
+    assert first == f"shop production {release.deployment_id} http://shop.localhost:8001 s3cret of the artifact"
     assert rest == ["line", "line"]
 
 

@@ -110,7 +110,8 @@ class Runner:
 
 
 async def spec_of(reader: Read, backends: Backends, row: InstanceRow) -> InstanceSpec:
-    """What the runtime is told. The deployment's pinned variables win over CYGNI_…, and these over the artifact's."""
+    """What the runtime is told. The deployment's pinned variables win over the artifact's; names that
+    begin with CYGNI_ are ours."""
     settings = backends.settings
     release = await queries.release(reader, row.deployment_id)
     project = await projects.project(reader, row.project_id)
@@ -128,12 +129,12 @@ async def spec_of(reader: Read, backends: Backends, row: InstanceRow) -> Instanc
         command=process.command,
         env={
             **release.env,
+            **{each.key: each.value for each in pinned if each.type != "file"},
             "CYGNI_PROJECT": project.name,
             "CYGNI_ENVIRONMENT": row.environment,
             "CYGNI_DEPLOYMENT_ID": row.deployment_id,
             "CYGNI_INSTANCE_ID": row.id,
             "CYGNI_URL": settings.url(project.name, row.environment),
-            **{each.key: each.value for each in pinned if each.type != "file"},
         },
         files={each.key: each.value for each in pinned if each.type == "file"},
         mounts=tuple((Path(source), target) for source, target in release.mounts),
