@@ -12,9 +12,13 @@ from typing import Any
 import pytest
 
 from cygnid.core import clock, db
+from cygnid.core.actors import SYSTEM
 from cygnid.core.secrets import Secrets
 from cygnid.core.wakeups import Wakeups
+from cygnid.resources.env import actions as env
 from cygnid.resources.logs import store, tasks
+from cygnid.resources.projects import queries as projects
+from cygnid.resources.projects.access import ProjectAccess
 from tests.make.api import Api
 from tests.resources.logs.harness import Shop, shop_of
 
@@ -35,18 +39,12 @@ def backends(api: Api) -> Any:
 
 
 async def test_a_secret_of_the_project_is_masked(shop: Shop, api: Api) -> None:
-    owner = await api.owner()
-    await owner.request(
-        "POST",
-        "/env",
-        json={
-            "projectId": "shop",
-            "key": "PASSWORD",
-            "value": "correct-horse",
-            "type": "secret",
-            "environments": ["production"],
-        },
-    )
+    async with db.begin(api.pool) as tx:
+        project = await projects.project(tx, shop.project_id)
+        assert project is not None
+        access = ProjectAccess(actor=SYSTEM, team_id=api.team_id, permissions=frozenset(), project=project)
+        secrets = Secrets(api.settings.key())
+        await env.create(tx, secrets, access, key="PASSWORD", value="correct-horse", environments=["production"])
     given = backends(api)
     running = [asyncio.create_task(given.wakeups.run()), asyncio.create_task(tasks.tail(given))]
     try:
