@@ -92,3 +92,8 @@ class ErrorBody(Out, frozen=True, kw_only=True):
 
 
 ENCODER = msgspec.json.Encoder(enc_hook=_encode)
+
+
+def plain(value: Any) -> Any:
+    """As it stands on the wire, in Python's own types: for columns that keep shapes."""
+    return msgspec.to_builtins(value, enc_hook=_encode)

@@ -9,6 +9,7 @@ from cygnid.core.changes import Wake
 from cygnid.core.db import Tx
 from cygnid.core.errors import InUse, InvalidState, NotFound, ValidationError
 from cygnid.core.ids import new_id
+from cygnid.core.schemas import plain
 from cygnid.resources.deployments import progress, queries
 from cygnid.resources.deployments.access import DeploymentAccess
 from cygnid.resources.deployments.queries import DeploymentRow
@@ -175,12 +176,12 @@ async def queue(
         new.strategy,
         new.message,
         new.labels,
-        msgspec.to_builtins(new.source),
+        plain(new.source),
         new.upload_id,
         new.digest,
         deployment_id if new.fresh else "",
         new.env_like,
-        msgspec.to_builtins([_pending(name, built=new.digest is not None) for name in STEPS]),
+        plain([_pending(name, built=new.digest is not None) for name in STEPS]),
         now,
         access.actor.created_by,
     )
@@ -193,7 +194,7 @@ async def queue(
         "Queued",
         actor=access.actor,
         request_id=request_id,
-        after={"type": row.type, "source": msgspec.to_builtins(row.source), "strategy": row.strategy},
+        after={"type": row.type, "source": plain(row.source), "strategy": row.strategy},
     )
     await projects.set_latest(tx, environment.id, row.id, row.status, row.created_at)
     await progress.supersede_older(tx, row)

@@ -9,6 +9,7 @@ from cygnid.core import changes, clock
 from cygnid.core.actors import SYSTEM, Actor
 from cygnid.core.changes import Wake
 from cygnid.core.db import Tx
+from cygnid.core.schemas import plain
 from cygnid.resources.deployments import queries
 from cygnid.resources.deployments.queries import DeploymentRow
 from cygnid.resources.deployments.schemas import (
@@ -89,7 +90,7 @@ async def move(
            WHERE id = $1""",
         row.id,
         status,
-        msgspec.to_builtins(steps),
+        plain(steps),
         now,
     )
     moved = await _again(tx, row)
@@ -105,7 +106,7 @@ async def store_steps(tx: Tx, row: DeploymentRow, steps: list[DeploymentStep]) -
     await tx.execute(
         "UPDATE deployments SET steps = $2, updated_at = $3 WHERE id = $1",
         row.id,
-        msgspec.to_builtins(steps),
+        plain(steps),
         clock.now(),
     )
     return await _again(tx, row)
@@ -130,8 +131,8 @@ async def end(
            WHERE id = $1""",
         row.id,
         status,
-        msgspec.to_builtins(closed(row.steps if steps is None else steps, status)),
-        None if failure is None else msgspec.to_builtins(failure),
+        plain(closed(row.steps if steps is None else steps, status)),
+        None if failure is None else plain(failure),
         now,
     )
     ended = await _again(tx, row)
