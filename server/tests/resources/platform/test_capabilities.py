@@ -11,6 +11,7 @@ import pytest
 
 from cygni import AsyncCygniClient
 from cygnid.core import clock, db
+from cygnid.core.openapi_profile import violations
 from cygnid.core.plans import PLANS
 from cygnid.resources.platform.actions import Found, FoundLanguage, FoundSandbox, store_capabilities
 from tests.make.api import Api, api_of
@@ -62,6 +63,7 @@ async def test_the_contract_is_public_bare_and_conditional(api: Api) -> None:
         answer = await client.get("/v1/openapi.json")
         assert answer.json()["openapi"].startswith("3.1")
         assert "/v1/openapi.json" in answer.json()["paths"]
+        assert violations(answer.json()) == []
         again = await client.get("/v1/openapi.json", headers={"If-None-Match": answer.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
 
