@@ -122,7 +122,7 @@ def down(data: Path, *, apps: bool) -> int:
     if apps and (installation := existing_installation(data)):
         from cygnid.adapters import stop_apps
 
-        asyncio.run(stop_apps(from_environment({**os.environ, **installation.environment(data)})))
+        asyncio.run(stop_apps(from_environment(installation.environment(data, os.environ))))
     return 0
 
 
@@ -188,7 +188,7 @@ def _allow_many_files() -> None:
 def _environment(data: Path, listener: socket.socket, apps_port: int, installation: Installation) -> dict[str, str]:
     """Of the children; what the operator has set in ours counts, but for what the command line decides."""
     usual = {"CYGNI_API_URL": api_url(listener), "CYGNI_APPS_URL": f"http://{{host}}.localhost:{apps_port}"}
-    return {**usual, **os.environ, "CYGNI_APPS_PORT": str(apps_port), **installation.environment(data)}
+    return {**usual, **installation.environment(data, os.environ), "CYGNI_APPS_PORT": str(apps_port)}
 
 
 def _show(summary: Summary, *, as_json: bool) -> None:

@@ -57,7 +57,7 @@ async def _all(data: Path) -> list[Check]:
     installation = existing_installation(data)
     if installation is None:
         return [Check(name="data", status="broken", said=f"{data} holds no installation", fix="start it: cygnid up")]
-    settings = from_environment({**os.environ, **installation.environment(data)})
+    settings = from_environment(installation.environment(data, os.environ))
     running = _running(data)
     checks = [_supervisor(data, running)]
     if running:

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,10 +29,11 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """None: everything runs as the ordinary user who made it."""
     created_at: datetime
 
-    def environment(self, data: Path) -> dict[str, str]:
-        """The settings that the data folder itself decides, whatever the operator's environment says."""
+    def environment(self, data: Path, operators: Mapping[str, str]) -> dict[str, str]:
+        """The operator's environment with the settings that the data folder itself decides."""
+        kept = {name: value for name, value in operators.items() if name != "CYGNI_UID_BASE"}
         uid = {} if self.uid_base is None else {"CYGNI_UID_BASE": str(self.uid_base)}
-        return {"CYGNI_HOME": str(data), "CYGNI_INSTALLATION_ID": self.installation_id, **uid}
+        return {**kept, "CYGNI_HOME": str(data), "CYGNI_INSTALLATION_ID": self.installation_id, **uid}
 
 
 def default_data_folder() -> Path:
