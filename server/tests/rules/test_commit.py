@@ -19,7 +19,13 @@ def endings(root: Path) -> list[str]:
         if name in ALLOWED:
             continue
         for node in ast.walk(ast.parse(file.read_text())):
-            called = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ENDING
+            # a verb of ours that is called rollback takes what it rolls back
+            called = (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in ENDING
+                and not node.args
+            )
             said = isinstance(node, ast.Constant) and str(node.value).rstrip(";") in STATEMENTS
             if called or said:
                 found.append(f"{name}:{getattr(node, 'lineno', 0)}: only core/db.begin() ends a transaction")
