@@ -15,15 +15,17 @@ from cygnid.core.secrets import Secrets
 from cygnid.core.wakeups import Wakeups
 from cygnid.resources.audit import endpoints as audit
 from cygnid.resources.deployments import endpoints as deployments
+from cygnid.resources.env import endpoints as env
 from cygnid.resources.instances import endpoints as instances
 from cygnid.resources.logs import endpoints as logs
 from cygnid.resources.platform import endpoints as platform
 from cygnid.resources.projects import endpoints as projects
 from cygnid.resources.tokens import endpoints as tokens
 from cygnid.resources.tokens.last_uses import LastUses
+from cygnid.resources.uploads import endpoints as uploads
 from cygnid.settings import Settings
 
-NOUNS = (platform, projects, tokens, audit, logs, instances, deployments)
+NOUNS = (platform, projects, tokens, audit, env, logs, uploads, instances, deployments)
 """Importing a noun's endpoints adds its operations to the table."""
 
 

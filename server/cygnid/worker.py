@@ -27,9 +27,10 @@ from cygnid.resources.platform import actions
 from cygnid.resources.platform import tasks as platform
 from cygnid.resources.projects import tasks as projects
 from cygnid.resources.routes import tasks as routes
+from cygnid.resources.uploads import tasks as uploads
 from cygnid.settings import Settings
 
-TASKS: tuple[ModuleType, ...] = (platform, projects, audit, logs, instances, routes, deployments)
+TASKS: tuple[ModuleType, ...] = (platform, projects, audit, logs, uploads, instances, routes, deployments)
 """Each noun's `tasks`: its reconcilers and its work on due rows."""
 
 _BEAT_SECONDS, _EARLY_BEAT_SECONDS = 5.0, 0.5

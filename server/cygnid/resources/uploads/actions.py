@@ -80,7 +80,8 @@ async def forget_expired(tx: Tx, *, since: timedelta) -> None:
 async def set_received(tx: Tx, upload_id: str, received_bytes: int) -> UploadRow:
     """So many bytes are in the file for good. Raises UploadExpired."""
     changed = await tx.execute(
-        """UPDATE uploads SET received_bytes = $2, status = CASE WHEN $2 = 0 THEN 'pending' ELSE 'receiving' END,
+        """UPDATE uploads SET received_bytes = $2::bigint,
+               status = CASE WHEN $2::bigint = 0 THEN 'pending' ELSE 'receiving' END,
                turn = turn + 1, updated_at = $3
            WHERE id = $1 AND status IN ('pending', 'receiving')""",
         upload_id,

@@ -8,9 +8,9 @@ from msgspec import Meta
 from cygnid.core.errors import InvalidState
 from cygnid.core.schemas import In, Out, Timestamp
 
-ArchiveType = Literal["application/gzip", "application/zstd"]
+ArchiveType = Literal["application/gzip", "application/zstd", "application/zip"]
 UploadStatus = Literal["pending", "receiving", "complete", "expired"]
-MEDIA: tuple[str, ...] = ("application/gzip", "application/zstd")
+MEDIA: tuple[str, ...] = ("application/gzip", "application/zstd", "application/zip")
 
 
 class UploadEvent(StrEnum):
@@ -31,7 +31,7 @@ class UploadExpired(InvalidState):
 
 class UploadInput(In, frozen=True, kw_only=True):
     size_bytes: Annotated[int, Meta(ge=1)]
-    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$", max_length=64)]
     content_type: ArchiveType
 
 
