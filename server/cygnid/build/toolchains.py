@@ -63,6 +63,8 @@ def install(toolchain: Toolchain, into: Path) -> Toolchain:
         shutil.copytree(toolchain.root, beside, symlinks=True, ignore=leave_out)
         if toolchain.language == "node":
             _link_npm(beside)
+        else:
+            _find_library_beside(beside, toolchain.root)
         for folder, folders, files in os.walk(beside):
             for name in (*folders, *files):
                 path = Path(folder, name)
@@ -71,6 +73,16 @@ def install(toolchain: Toolchain, into: Path) -> Toolchain:
         beside.chmod(0o755)
         beside.rename(root)
     return copied
+
+
+def _find_library_beside(root: Path, before: Path) -> None:
+    """A Python that was built with a shared library looks for it where it was installed. Who may not look there would
+    get the machine's library of the same name, of another version; so the program's RUNPATH is made relative."""
+    old, new = os.fsencode(before / "lib") + b"\0", b"$ORIGIN/../lib\0"
+    for program in (root / "bin").glob("python3*"):
+        content = b"" if program.is_symlink() else program.read_bytes()
+        if old in content and len(new) <= len(old):
+            program.write_bytes(content.replace(old, new.ljust(len(old), b"\0")))
 
 
 def _link_npm(root: Path) -> None:

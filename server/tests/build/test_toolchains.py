@@ -73,3 +73,14 @@ def test_a_python_runs_where_it_is_installed(tmp_path: Path) -> None:
     script = "import sys, ssl, sqlite3, json; print(sys.base_prefix)"
     done = subprocess.run([chain.python, "-I", "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == str(chain.root), done.stderr
+
+
+def test_a_copied_python_takes_its_own_library(tmp_path: Path) -> None:
+    chain = next(chain for chain in find(str(Path(sys.executable).parent)) if chain.language == "python")
+    if not list((chain.root / "lib").glob("libpython*.so*")) or chain.root.is_relative_to("/usr"):
+        pytest.skip("this Python has no shared library of its own")
+    copied = install(chain, tmp_path)
+    traced = {"LD_TRACE_LOADED_OBJECTS": "1"}
+    said = subprocess.run([copied.python], env=traced, capture_output=True, text=True, check=True).stdout
+    assert f"{copied.bin}/../lib/libpython" in said
+    assert str(chain.root) not in said
