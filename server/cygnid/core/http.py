@@ -125,6 +125,7 @@ class Operation:
     inputs: Mapping[str, Any] = field(repr=False)
     kind: Literal["json", "bare", "events", "receive"] = "json"
     """bare: JSON without the envelope; events: a stream of them; receive: a body of bytes, taken as it comes."""
+    example: Mapping[str, Any] | None = None
     media: tuple[str, ...] = ("application/json", "application/merge-patch+json")
     """The types of body that it takes."""
 
@@ -155,12 +156,14 @@ def operation(
     charged: bool = True,
     replayable: bool = True,
     bare: bool = False,
+    example: Mapping[str, Any] | None = None,
 ) -> Callable[[Endpoint], Endpoint]:
     """Make an endpoint of a coroutine function. Its parameters, by name: `read` or `tx`, `actor`, `call`, `data`
     (the body's Struct), `query` (the query's Struct), ids of the path; by type: an `Access`.
 
     `answers`: the data's type where the function returns an `Answer`. `charged`: counts against the rate limit.
     `replayable`: an Idempotency-Key is kept (contract: not for routes that change nothing). `bare`: no envelope.
+    `example`: a body for the document; the tests send it.
     """
 
     def register(endpoint: Endpoint) -> Endpoint:
@@ -175,6 +178,7 @@ def operation(
                 charged=charged,
                 replayable=replayable and method != "GET",
                 kind="bare" if bare else "json",
+                example=example,
                 **_signature(endpoint, answers),
             )
         )

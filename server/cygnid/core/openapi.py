@@ -137,7 +137,11 @@ def _operation(item: Operation, envelope: type[msgspec.Struct] | None) -> dict[s
         out["x-cygni-body"] = "binary"
         out["requestBody"] = {"required": True, "content": dict.fromkeys(item.media, binary)}
     elif item.data is not None:
-        out["requestBody"] = {"required": True, "content": _json(item.data)}
+        example = {} if item.example is None else {"example": dict(item.example)}
+        out["requestBody"] = {
+            "required": True,
+            "content": {"application/json": _json(item.data)["application/json"] | example},
+        }
     return out
 
 
