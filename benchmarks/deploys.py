@@ -10,9 +10,10 @@ at every 5 ms over new connections. Packages are downloaded before: "first deplo
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 from bare import Bare, bare
 from harness import FLASK, NODE, STATIC, App, Installation, archive, folder, installation, interval, ratios, seen
@@ -68,10 +69,13 @@ class Sites:
         packed = archive(files)
         began = time.perf_counter()
         deployment = self._ours.deploy(project, packed, environment)
-        took = seen(self._ours.apps_port, self._ours.host(f"bench-{app.kind}", environment), text, began)
+        took = self._live_after(deployment, self._ours.host(f"bench-{app.kind}", environment), text, began)
         self._ours.ended(deployment)
         self._live.setdefault(("ours", app.kind), []).append((deployment["id"], text))
         return took
+
+    def _live_after(self, deployment: Mapping[str, Any], host: str, text: str, began: float) -> float:
+        return seen(self._ours.apps_port, host, text, began, hope=lambda: self._ours.going(deployment))
 
     def theirs(self, app: App, *, new_dependencies: bool = False) -> float:
         text = next(self._texts)
@@ -90,7 +94,7 @@ class Sites:
         (before, text), now = self._live["ours", app.kind][-2:]
         began = time.perf_counter()
         deployment = self._ours.call("POST", f"/deployments/{before}/rollback", {})
-        took = seen(self._ours.apps_port, self._ours.host(f"bench-{app.kind}"), text, began)
+        took = self._live_after(deployment, self._ours.host(f"bench-{app.kind}"), text, began)
         self._ours.ended(deployment)
         self._live["ours", app.kind] += [now, (before, text)]
         return took

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 LOOK_SECONDS = 0.005
 """Between two looks through a front door; each is a connection of its own."""
 PATIENCE_SECONDS = 120
-_ENDS = ("success", "failed", "canceled", "superseded")
+_BAD_ENDS = ("failed", "canceled", "superseded")
 
 
 def free_port() -> int:
@@ -115,11 +115,16 @@ class Installation:
     def ended(self, deployment: Mapping[str, Any]) -> dict[str, Any]:
         """The same deployment when it has succeeded. Raises SystemExit when it does otherwise."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while (now := self.call("GET", f"/deployments/{deployment['id']}"))["status"] not in _ENDS:
+        while (now := self.going(deployment))["status"] != "success":
             if time.monotonic() > deadline:
                 raise SystemExit(f"the deployment is {now['status']} for {PATIENCE_SECONDS} s")
             time.sleep(0.05)
-        if now["status"] != "success":
+        return now
+
+    def going(self, deployment: Mapping[str, Any]) -> dict[str, Any]:
+        """The same deployment as it is now. Raises SystemExit when it can no longer succeed."""
+        now = self.call("GET", f"/deployments/{deployment['id']}")
+        if now["status"] in _BAD_ENDS:
             raise SystemExit(f"the deployment is {now['status']}: {json.dumps(now['failure'], indent=2)}")
         return now
 
@@ -161,8 +166,18 @@ def write(files: Mapping[str, str], into: Path) -> Path:
     return into
 
 
-def seen(port: int, host: str, text: str, began: float, *, every: float = LOOK_SECONDS) -> float:
-    """Seconds from `began` (perf_counter) until `text` comes through the front door on `port`."""
+def seen(
+    port: int,
+    host: str,
+    text: str,
+    began: float,
+    *,
+    every: float = LOOK_SECONDS,
+    hope: Callable[[], object] = lambda: None,
+) -> float:
+    """Seconds from `began` (perf_counter) until `text` comes through the front door on `port`. `hope` is called once a
+    second and raises when there is none left."""
+    asked = began
     wanted = text.encode()
     request = f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
     while time.perf_counter() - began < PATIENCE_SECONDS:
@@ -176,6 +191,9 @@ def seen(port: int, host: str, text: str, began: float, *, every: float = LOOK_S
             answer = b""
         if answer.startswith(b"HTTP/1.1 200") and wanted in answer:
             return time.perf_counter() - began
+        if time.perf_counter() - asked > 1:
+            hope()
+            asked = time.perf_counter()
         time.sleep(every)
     raise SystemExit(f"{host} did not answer with {text!r} within {PATIENCE_SECONDS} s")
 
