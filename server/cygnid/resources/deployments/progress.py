@@ -18,13 +18,17 @@ from cygnid.resources.deployments.schemas import (
     DeploymentStep,
     Status,
     StepName,
+    StepStatus,
 )
 from cygnid.resources.projects import actions as projects
+from cygnid.resources.projects import queries as project_queries
+from cygnid.resources.projects.queries import EnvironmentRow
 
 
-async def lock(tx: Tx, environment_id: str) -> None:
-    """Whoever changes what waits or runs in an environment does so one after the other."""
-    await tx.execute("SELECT FROM environments WHERE id = $1 FOR UPDATE", environment_id)
+async def lock(tx: Tx, environment_id: str) -> EnvironmentRow | None:
+    """Whoever changes what waits or runs in an environment does so one after the other: before anything else of it is
+    locked. None: it was purged."""
+    return await project_queries.environment_for_change(tx, environment_id)
 
 
 async def note(
@@ -171,39 +175,28 @@ async def supersede_older(tx: Tx, row: DeploymentRow) -> None:
 
 def closed(steps: list[DeploymentStep], status: Status) -> list[DeploymentStep]:
     """The steps of a deployment that has ended: none is pending or running."""
+    ending: StepStatus = "success" if status == "success" else "failed" if status == "failed" else "canceled"
+    return [stepped(step, {"pending": "skipped", "running": ending}.get(step.status)) for step in steps]
+
+
+def stepped(step: DeploymentStep, status: Any) -> DeploymentStep:
+    """The step in this status from now on; None: it stays."""
     now = clock.now()
-    found: list[DeploymentStep] = []
-    for step in steps:
-        if step.status == "pending":
-            step = msgspec.structs.replace(step, status="skipped")  # noqa: PLW2901
-        elif step.status == "running":
-            ending = {"success": "success", "failed": "failed"}.get(status, "canceled")
-            step = finished(step, ending, now)  # noqa: PLW2901
-        found.append(step)
-    return found
-
-
-def pending(step: DeploymentStep) -> DeploymentStep:
-    return msgspec.structs.replace(
-        step, status="pending", started_at=None, finished_at=None, duration_ms=None, message=None
-    )
-
-
-def started(step: DeploymentStep) -> DeploymentStep:
-    return msgspec.structs.replace(
-        step, status="running", started_at=clock.now(), finished_at=None, duration_ms=None, message=None
-    )
-
-
-def finished(step: DeploymentStep, status: Any, at: Any, message: str | None = None) -> DeploymentStep:
-    began = step.started_at or at
-    return msgspec.structs.replace(
-        step,
-        status=status,
-        finished_at=at,
-        duration_ms=max(0, round((at - began).total_seconds() * 1000)),
-        message=message or step.message,
-    )
+    match status:
+        case None:
+            return step
+        case "running":
+            return msgspec.structs.replace(
+                step, status=status, started_at=now, finished_at=None, duration_ms=None, message=None
+            )
+        case "pending" | "skipped":
+            return msgspec.structs.replace(
+                step, status=status, started_at=None, finished_at=None, duration_ms=None, message=step.message
+            )
+        case _:
+            began = step.started_at or now
+            spent = max(0, round((now - began).total_seconds() * 1000))
+            return msgspec.structs.replace(step, status=status, started_at=began, finished_at=now, duration_ms=spent)
 
 
 async def _again(tx: Tx, row: DeploymentRow) -> DeploymentRow:

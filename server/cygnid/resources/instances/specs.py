@@ -7,6 +7,7 @@ import msgspec
 from cygnid.build.base import ProcessPlan
 from cygnid.resources.instances.schemas import WEB, ProcessSpec, Scale
 from cygnid.resources.projects.schemas import HealthCheckInput, ProcessInput
+from cygnid.settings import Settings
 
 INSTANCES, CPU, MEMORY_MB = 1, 1.0, 512
 """What a process gets of which nobody said anything."""
@@ -47,6 +48,16 @@ def is_pending(spec: ProcessSpec, named: ProcessInput | None, scale: Scale) -> b
     if scale.instances is not None:
         coming = msgspec.structs.replace(coming, instances=spec.instances)
     return coming != spec
+
+
+def platform_env(settings: Settings, project: str, environment: str, deployment_id: str) -> dict[str, str]:
+    """What everything that runs in an environment is told of where it is. `project`: its name."""
+    return {
+        "CYGNI_PROJECT": project,
+        "CYGNI_ENVIRONMENT": environment,
+        "CYGNI_DEPLOYMENT_ID": deployment_id,
+        "CYGNI_URL": settings.url(project, environment),
+    }
 
 
 def first(*values: Any) -> Any:

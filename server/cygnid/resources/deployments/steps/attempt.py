@@ -5,18 +5,32 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
 
 from cygnid.backends import Backends
-from cygnid.core import clock
 from cygnid.core.db import Tx, begin, read
-from cygnid.core.work import Claim
-from cygnid.resources.deployments import progress
+from cygnid.core.work import Claim, LeaseLost
+from cygnid.resources.deployments import progress, queries
 from cygnid.resources.deployments.queries import DeploymentRow
-from cygnid.resources.deployments.schemas import STEPS, DeploymentFailure, DeploymentStep, FailureCode, Status, StepName
+from cygnid.resources.deployments.schemas import (
+    STEPS,
+    DeploymentFailure,
+    DeploymentStep,
+    FailureCode,
+    Status,
+    StepName,
+    StepStatus,
+)
 from cygnid.resources.env import queries as env
 from cygnid.resources.logs import actions as logs
-from cygnid.resources.logs.lines import excerpt
+from cygnid.resources.logs.lines import Mask, excerpt
+from cygnid.resources.projects import queries as projects
 from cygnid.resources.projects.queries import EnvironmentRow, ProjectRow
+
+LOGGED: tuple[StepName, ...] = ("source", "build", "release")
+"""The steps that have a log of their own; what instances print is theirs."""
 
 
 class StepFailed(Exception):
@@ -29,6 +43,10 @@ class StepFailed(Exception):
         self.message, self.hint, self.files = message, hint, tuple(files)
 
 
+class Halted(Exception):
+    """The deployment ends `canceled`; the message is for people."""
+
+
 @dataclass
 class Attempt:
     """Steps read, then call out with no transaction open, then write behind the fence of this attempt."""
@@ -38,6 +56,8 @@ class Attempt:
     row: DeploymentRow
     project: ProjectRow
     environment: EnvironmentRow
+    taken_over: bool
+    """An earlier attempt has begun the work and did not live to end it."""
 
     @property
     def name(self) -> str:
@@ -45,41 +65,63 @@ class Attempt:
         return f"{self.row.id}.{self.claim.attempt}"
 
     @property
-    def host(self) -> str:
-        """What the app is asked for by."""
-        url = self.backends.settings.url(self.project.name, self.environment.name)
-        return url.partition("://")[2].partition(":")[0].partition("/")[0]
+    def url(self) -> SplitResult:
+        """Where the environment answers."""
+        return urlsplit(self.backends.settings.url(self.project.name, self.environment.name))
 
-    def log(self, step: StepName) -> Path:
-        return self.backends.settings.home / "logs" / "deployments" / f"{self.name}.{step}.log"
+    def log(self, step: StepName, attempt: int | None = None) -> Path:
+        """What a step says; of this attempt, or another."""
+        name = f"{self.row.id}.{attempt or self.claim.attempt}.{step}.log"
+        return self.backends.settings.home / "logs" / "deployments" / name
 
     @asynccontextmanager
     async def begin(self) -> AsyncGenerator[Tx]:
-        """A transaction that belongs to this attempt. Raises LeaseLost when another has the row."""
+        """A transaction that belongs to this attempt; row, project and environment are as they are now.
+        Raises LeaseLost when another has the row."""
         async with begin(self.backends.pool) as tx:
-            await progress.lock(tx, self.environment.id)
+            # the environment first, as everybody who wants both
+            environment = await progress.lock(tx, self.environment.id)
             await self.claim.fence(tx)
+            row = await queries.deployment(tx, self.row.id)
+            project = await projects.project(tx, self.project.id)
+            if environment is None or row is None or project is None:
+                raise LeaseLost
+            self.row, self.project, self.environment = row, project, environment
             yield tx
+
+    def halted(self) -> str | None:
+        """Why it ends `canceled`: somebody has asked for that, or nothing may run there any more. It can until the
+        transaction that switches."""
+        if self.row.cancel_requested_at is not None:
+            return "Canceled"
+        if self.project.deleted_at is not None:
+            return "Canceled: the project was deleted"
+        if self.environment.deleted_at is not None:
+            return "Canceled: the environment was deleted"
+        return None if self.project.paused_at is None else "Canceled: the project was paused"
+
+    def require_wanted(self) -> None:
+        """Raises Halted."""
+        if (why := self.halted()) is not None:
+            raise Halted(why)
 
     def step(self, name: StepName) -> DeploymentStep:
         return self.row.steps[STEPS.index(name)]
 
-    def started(self, *names: StepName) -> list[DeploymentStep]:
-        """The steps with these begun."""
-        return [progress.started(step) if step.name in names else step for step in self.row.steps]
+    def steps(self, **statuses: StepStatus) -> list[DeploymentStep]:
+        """The steps with these in another status from now on."""
+        return [progress.stepped(step, statuses.get(step.name)) for step in self.row.steps]
 
-    def ended(
-        self, *names: StepName, status: str = "success", message: str | None = None, then: StepName | None = None
+    def failed(self, name: StepName) -> list[DeploymentStep]:
+        return [progress.stepped(step, "failed" if step.name == name else None) for step in self.row.steps]
+
+    def told(
+        self, name: StepName, message: str | None, steps: list[DeploymentStep] | None = None
     ) -> list[DeploymentStep]:
-        """The steps with these over, and the next begun."""
-        now = clock.now()
+        """The steps with what one has to say."""
         return [
-            progress.finished(step, status, now, message)
-            if step.name in names
-            else progress.started(step)
-            if step.name == then
-            else step
-            for step in self.row.steps
+            msgspec.structs.replace(step, message=message) if step.name == name else step
+            for step in steps or self.row.steps
         ]
 
     async def move(self, tx: Tx, status: Status, message: str, *, steps: list[DeploymentStep], step: StepName) -> None:
@@ -108,8 +150,11 @@ class Attempt:
         return path
 
     async def close_logs(self, tx: Tx, *steps: StepName) -> None:
-        for step in steps or STEPS:
-            await logs.close_stream(tx, self.log(step))
+        """Nobody writes these any more. None named: all, of this and of earlier attempts."""
+        numbers = [self.claim.attempt] if steps else range(1, self.claim.attempt + 1)
+        for number in numbers:
+            for step in steps or LOGGED:
+                await logs.close_stream(tx, self.log(step, number))
 
     def say(self, step: StepName, *lines: str) -> None:
         """What the platform itself says in a step's log."""
@@ -121,11 +166,12 @@ class Attempt:
         async with read(self.backends.pool) as reader:
             secrets = await env.secret_values(reader, self.backends.secrets, self.project.id)
         lines = await asyncio.to_thread(excerpt, [self.log(step), *failed.files], secrets)
+        mask = Mask(secrets)
         return DeploymentFailure(
             code=failed.code,
             step=step,
-            message=failed.message,
-            hint=failed.hint,
-            log_excerpt=[line for line in lines if not line.startswith("--> failed: ")] or lines,
+            message=mask(failed.message),
+            hint=mask(failed.hint),
+            log_excerpt=lines,
             doc_url=f"/docs/api/reference#{failed.code}",
         )

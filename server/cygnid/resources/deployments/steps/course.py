@@ -2,156 +2,211 @@
 
 import asyncio
 import errno
+import logging
+from datetime import timedelta
 
 from cygnid.core.changes import Wake
-from cygnid.core.db import Read, Tx, read
+from cygnid.core.db import AWAY, Read, Tx, read
 from cygnid.core.work import LeaseLost
 from cygnid.resources.deployments import progress, queries
-from cygnid.resources.deployments.schemas import DeploymentEvents, StepName
+from cygnid.resources.deployments.schemas import DeploymentEvents, DeploymentStep
 from cygnid.resources.deployments.steps import build, ends, health, release, source, switch
-from cygnid.resources.deployments.steps.attempt import Attempt, StepFailed
+from cygnid.resources.deployments.steps.attempt import Attempt, Halted, StepFailed
+from cygnid.resources.env import pins as env
 from cygnid.resources.instances import actions as instances
 from cygnid.resources.instances import queries as instance_queries
 from cygnid.resources.projects import actions as projects
 from cygnid.resources.routes import queries as routes
 
 _STOP_SECONDS = 60.0
-
-
-class _CanceledFirst(Exception):
-    """Somebody asked for the end before the switch began."""
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+log = logging.getLogger("cygnid.deployments")
 
 
 async def run(attempt: Attempt) -> None:
-    """To its end. Raises LeaseLost, and what is not the deployment's own fault: that may be tried again."""
+    """To its end. Raises LeaseLost, and what the database raises while it is away: then it is tried again."""
     try:
-        if attempt.row.cancel_requested_at is not None and attempt.row.status != "verifying":
-            raise _CanceledFirst
-        if attempt.row.status == "building":
-            await _build(attempt)
-        if attempt.row.status == "releasing":
-            await _release(attempt)
-        if attempt.row.status == "deploying":
-            await _deploy(attempt)
-        await _verify(attempt)
-    except _CanceledFirst:
+        try:
+            await _through_its_steps(attempt)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            hint = "Remove what is not needed, or ask whoever runs this machine, then deploy again."
+            raise StepFailed("disk_full", "The machine's disk is full.", hint=hint) from error
+    except Halted as halted:
         await ends.clean_up(attempt)
-        await ends.cancel(attempt)
+        await ends.cancel(attempt, str(halted))
     except StepFailed as failed:
         await ends.clean_up(attempt)
         await ends.fail(attempt, failed)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
+    except (LeaseLost, *AWAY):
+        raise
+    except Exception:
+        log.exception("deployment %s failed, which is no fault of its own", attempt.row.id)
         await ends.clean_up(attempt)
-        hint = "Remove what is not needed, or ask whoever runs this machine, then deploy again."
-        await ends.fail(attempt, StepFailed("disk_full", "The machine's disk is full.", hint=hint))
+        hint = "Deploy again. If it stays, whoever runs this installation finds its id in the worker's log."
+        await ends.fail(attempt, StepFailed("internal", "Something failed on our side.", hint=hint))
 
 
-async def begin_build(tx: Tx, attempt: Attempt, message: str) -> None:
+async def _through_its_steps(attempt: Attempt) -> None:
+    if attempt.row.status == "queued" and not await _leave_queue(attempt):
+        return
+    if attempt.taken_over:
+        await ends.clean_up(attempt)
+    if attempt.row.status != "verifying":
+        attempt.require_wanted()
+    if attempt.row.status == "building":
+        await _build(attempt)
+    if attempt.row.status == "releasing":
+        await _release(attempt)
+    if attempt.row.status == "deploying":
+        await _deploy(attempt)
+    await _verify(attempt)
+
+
+async def _leave_queue(attempt: Attempt) -> bool:
+    """False: another holds the environment, whose end makes this one due again; or it is not queued any more."""
+    async with attempt.begin() as tx:
+        row = attempt.row
+        if row.status != "queued" or await queries.running(tx, attempt.environment.id) is not None:
+            return False
+        attempt.require_wanted()
+        warnings = await env.pin(tx, attempt.environment, row.id, like=row.env_like)
+        await tx.execute(
+            "UPDATE deployments SET previous_id = $2, deadline_at = now() + $3 WHERE id = $1",
+            row.id,
+            attempt.environment.current_deployment_id,
+            timedelta(seconds=attempt.backends.settings.deployment_timeout_seconds),
+        )
+        for warning in warnings:
+            await progress.line(tx, row, warning.message, step=None)
+        if row.digest is None:
+            await _begin_build(tx, attempt, "Building")
+        else:
+            await _begin_release(tx, attempt)
+    return True
+
+
+async def _begin_build(tx: Tx, attempt: Attempt, message: str) -> None:
     """Into `building`, from the queue or again after a worker was lost."""
     for step in ("source", "build"):
         await attempt.open_log(tx, step)
-    steps = [progress.pending(step) if step.name == "build" else step for step in attempt.started("source")]
+    steps = attempt.steps(source="running", build="pending")
     await attempt.move(tx, "building", message, steps=steps, step="source")
 
 
-async def begin_release(tx: Tx, attempt: Attempt) -> None:
-    """The artifact is there: into `releasing` when it has a release command, else into `deploying`."""
+async def _begin_release(tx: Tx, attempt: Attempt) -> None:
+    """The artifact is there: into `releasing` when its release command is to run, else onward."""
     artifact = await _artifact(tx, attempt)
-    if artifact.kind == "release" and release.command_of(attempt, artifact.decided()) is not None:
-        steps = attempt.started("release")
-        await attempt.move(tx, "releasing", "Running the release command", steps=steps, step="release")
-    else:
-        await _begin_deploy(tx, attempt)
+    if release.command_of(attempt, artifact) is None:
+        why = release.why_no_command(attempt, artifact)
+        await _begin_deploy(
+            tx, attempt, attempt.told("release", why, attempt.steps(release="skipped", start="running"))
+        )
+        return
+    message = "Running the release command"
+    await attempt.move(tx, "releasing", message, steps=attempt.steps(release="running"), step="release")
 
 
-async def _begin_deploy(tx: Tx, attempt: Attempt) -> None:
+async def _begin_deploy(tx: Tx, attempt: Attempt, steps: list[DeploymentStep]) -> None:
     if attempt.row.strategy == "recreate":
-        await instances.retire(tx, attempt.environment.id, but=attempt.row.id, drain=False)
-    else:
-        await _want(tx, attempt)
-    ran = attempt.step("release").status == "running"
-    steps = attempt.ended("release", then="start") if ran else attempt.started("start")
-    await attempt.move(tx, "deploying", "Starting", steps=steps, step="start")
+        await instances.retire(tx, attempt.environment.id, but=attempt.row.id)
+        await attempt.move(tx, "deploying", "Stopping what runs", steps=steps, step="start")
+        return
+    wanted = await _want(tx, attempt)
+    await attempt.move(tx, "deploying", _starting(wanted), steps=steps, step="start")
+    if not wanted:
+        await _begin_switch(tx, attempt)
 
 
-async def _want(tx: Tx, attempt: Attempt) -> None:
-    artifact = await _artifact(tx, attempt)
-    await instances.want(tx, await release.release_spec(tx, attempt, artifact, artifact.decided()))
+async def _want(tx: Tx, attempt: Attempt) -> list[str]:
+    return await instances.want(tx, await release.release_spec(tx, attempt, await _artifact(tx, attempt)))
+
+
+def _starting(wanted: list[str]) -> str:
+    return f"Starting {len(wanted)} instance{'s' if len(wanted) > 1 else ''}" if wanted else "Nothing to start"
 
 
 async def _build(attempt: Attempt) -> None:
-    if attempt.claim.attempt > 1:
+    if attempt.taken_over:
         async with attempt.begin() as tx:
-            await begin_build(tx, attempt, "Building again: the worker was lost")
+            await _begin_build(tx, attempt, "Building again: the worker was lost")
     try:
         fetched = await source.fetch_source(attempt)
         async with attempt.begin() as tx:
-            await attempt.store_steps(tx, attempt.ended("source", message=fetched.message, then="build"))
+            attempt.require_wanted()
+            steps = attempt.told("source", fetched.message, attempt.steps(source="success", build="running"))
+            await attempt.store_steps(tx, steps)
             await attempt.close_logs(tx, "source")
         artifact = await build.build_artifact(attempt, fetched.tree)
     finally:
         await source.remove_trees(attempt)
     async with attempt.begin() as tx:
         await build.keep_artifact(tx, attempt, artifact)
-        await attempt.store_steps(tx, attempt.ended("build", message=build.told(artifact)))
+        await attempt.store_steps(tx, attempt.told("build", build.told(artifact), attempt.steps(build="success")))
         await attempt.close_logs(tx, "build")
-        await begin_release(tx, attempt)
+        if attempt.halted() is None:  # else what is built is known all the same
+            await _begin_release(tx, attempt)
+    attempt.require_wanted()
 
 
 async def _release(attempt: Attempt) -> None:
     async with read(attempt.backends.pool) as reader:
         artifact = await _artifact(reader, attempt)
-    plan = artifact.decided()
     if attempt.row.released_attempt is not None:
         raise StepFailed(
             "release_command_interrupted",
             "The worker was lost while the release command ran; it is never run twice.",
             hint="See what it has done already, then deploy again.",
         )
-    if (command := release.command_of(attempt, plan)) is not None:
+    command = release.command_of(attempt, artifact)
+    if command is not None:
         async with attempt.begin() as tx:
+            attempt.require_wanted()
             await release.begin_command(tx, attempt)
-        await release.run_command(attempt, artifact, plan, command)
+        await release.run_command(attempt, artifact, command)
     async with attempt.begin() as tx:
+        attempt.require_wanted()
         await attempt.close_logs(tx, "release")
-        await _begin_deploy(tx, attempt)
+        await _begin_deploy(tx, attempt, attempt.steps(release="success", start="running"))
 
 
 async def _deploy(attempt: Attempt) -> None:
     if attempt.row.strategy == "recreate":
         await _wait_until_others_stopped(attempt)
-    if attempt.row.strategy == "recreate" or attempt.claim.attempt > 1:
-        # a lost worker's instances may be anywhere between made and healthy: they are judged anew
+    if attempt.row.strategy == "recreate" or attempt.taken_over:
+        # what a lost worker has started and not yet failed is kept, and judged anew
         async with attempt.begin() as tx:
-            await _want(tx, attempt)
+            attempt.require_wanted()
+            wanted = await _want(tx, attempt)
+            await attempt.store_steps(tx, attempt.steps(start="running", health="pending"))
+            await progress.line(tx, attempt.row, _starting(wanted), step="start")
     async with read(attempt.backends.pool) as reader:
         stored = await instance_queries.release(reader, attempt.row.id)
     assert stored is not None
-    if stored.processes:
-        await health.wait_until_started(attempt)
+
+    async def started() -> None:
         async with attempt.begin() as tx:
-            await attempt.store_steps(tx, attempt.ended("start", then="health"))
-        healthy = await health.wait_until_healthy(attempt, stored.processes)
-        async with attempt.begin() as tx:
-            for instance_id in healthy:
-                await instances.set_healthy(tx, instance_id)
-            await _begin_switch(tx, attempt, "health")
-    else:
-        async with attempt.begin() as tx:
-            await _begin_switch(tx, attempt, "start")
+            await attempt.store_steps(tx, attempt.steps(start="success", health="running"))
+
+    healthy = await health.until_healthy(attempt, stored.processes, when_started=started)
+    async with attempt.begin() as tx:
+        attempt.require_wanted()
+        for instance_id in healthy:
+            await instances.set_healthy(tx, instance_id)
+        await _begin_switch(tx, attempt, healthy=bool(healthy))
 
 
-async def _begin_switch(tx: Tx, attempt: Attempt, after: StepName) -> None:
-    current = await _reload(tx, attempt)
-    if current.cancel_requested_at is not None:
-        raise _CanceledFirst
+async def _begin_switch(tx: Tx, attempt: Attempt, *, healthy: bool = False) -> None:
+    """From here on it cannot be canceled."""
     await switch.point_routes(tx, attempt, attempt.row.id)
-    status = "success" if after == "health" else "skipped"
-    await attempt.move(
-        tx, "verifying", "Switching", steps=attempt.ended(after, status=status, then="switch"), step="switch"
-    )
+    if not healthy:
+        steps = attempt.steps(start="skipped", health="skipped", switch="running")
+    elif attempt.step("start").status == "running":
+        steps = attempt.steps(start="success", health="success", switch="running")
+    else:
+        steps = attempt.steps(health="success", switch="running")
+    await attempt.move(tx, "verifying", "Switching", steps=steps, step="switch")
 
 
 async def _verify(attempt: Attempt) -> None:
@@ -164,7 +219,8 @@ async def _verify(attempt: Attempt) -> None:
     async with attempt.begin() as tx:
         await instances.go_live(tx, attempt.row.id)
         await projects.set_current(tx, attempt.environment.id, attempt.row.id)
-        row = await progress.end(tx, attempt.row, "success", said, steps=attempt.ended("switch", message=said))
+        steps = attempt.told("switch", said, attempt.steps(switch="success"))
+        row = await progress.end(tx, attempt.row, "success", said, steps=steps)
         if row.type == "promote":
             await progress.note(tx, row, DeploymentEvents.PROMOTED, "Promoted", timeline=False)
         if row.type == "rollback":
@@ -196,10 +252,3 @@ async def _artifact(reader: Read, attempt: Attempt) -> queries.ArtifactRow:
     if found is None or found.pruned_at is not None:
         raise StepFailed("source_unavailable", "The artifact is no longer kept.", hint="Deploy its source again.")
     return found
-
-
-async def _reload(tx: Tx, attempt: Attempt) -> queries.DeploymentRow:
-    row = await queries.deployment(tx, attempt.row.id)
-    if row is None:
-        raise LeaseLost
-    return row

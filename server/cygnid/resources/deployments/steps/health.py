@@ -1,185 +1,217 @@
 """Start and health: the new instances beside the old ones, until each is healthy or one is not."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
+from cygnid.core import clock
 from cygnid.core.changes import Wake
 from cygnid.core.db import read
-from cygnid.resources.deployments.steps.attempt import Attempt, StepFailed
+from cygnid.resources.deployments.steps.attempt import Attempt, Halted, StepFailed
 from cygnid.resources.instances import queries as instances
 from cygnid.resources.instances.queries import InstanceRow
 from cygnid.resources.instances.schemas import ProcessSpec
+from cygnid.resources.instances.steps.run import output
+from cygnid.resources.projects.schemas import EnvironmentEvent, ProjectEvent
 from cygnid.runtime.base import Address, Exit, Observed, ProbeResult
 
+_CHANGES = (Wake.INSTANCES, ProjectEvent.PAUSED, ProjectEvent.DELETED, EnvironmentEvent.DELETED)
 _LOOK_SECONDS = 0.1
-"""Between two looks at the machine: how late an exit is seen."""
-_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.01, 0.5, 1.25
-"""Between two probes of an instance that is starting."""
+"""Between two looks at the machine, which tells nobody that a process has ended."""
+_FIRST_PAUSE, _LONGEST_PAUSE, _SHARE = 0.015, 0.25, 0.05
+"""Between two probes: a share of how long it has been starting, so that a quick start is not noticed late."""
 _PROBE_SECONDS = 5.0
-_RUNTIME_SECONDS = 30.0
-"""How long making a process may take, before the time of its health check begins."""
+_MAKE_SECONDS = 120.0
+"""How long making the processes may take, before the time of their health checks begins."""
+_LOOPBACK_SECONDS = 5.0
+"""How long one may listen where nobody reaches it before it is told so."""
 
 
-@dataclass
-class _Seen:
-    """What is known of the instances, refreshed until they are judged."""
-
-    rows: Mapping[str, InstanceRow]
-    machine: Mapping[str, Observed] = field(default_factory=dict[str, Observed])
-
-
-async def wait_until_started(attempt: Attempt) -> None:
-    """Until every instance is made. Raises StepFailed."""
-    with attempt.backends.wakeups.subscribe([Wake.INSTANCES]) as woken:
-        try:
-            async with asyncio.timeout(_RUNTIME_SECONDS):
-                while True:
-                    woken.clear()
-                    async with read(attempt.backends.pool) as reader:
-                        rows = await instances.of_deployment(reader, attempt.row.id)
-                    for row in rows:
-                        if row.message is not None and row.started_at is None:
-                            raise StepFailed(
-                                "start_crash", f"{row.process} could not be started: {row.message}",
-                                hint="Check its command and the folder it runs in.",
-                            )  # fmt: skip
-                    if all(row.started_at is not None for row in rows):
-                        return
-                    await woken.wait()
-        except TimeoutError as error:
-            raise StepFailed(
-                "step_timeout", "The instances could not be made in time.",
-                hint="`cygnid doctor` says how this machine and its worker are.",
-            ) from error  # fmt: skip
-
-
-async def wait_until_healthy(attempt: Attempt, specs: Sequence[ProcessSpec]) -> list[str]:
-    """Ids of the instances, all of them healthy. Raises StepFailed for the first that is not."""
-    by_type = {spec.type: spec for spec in specs}
+async def until_healthy(
+    attempt: Attempt, specs: Sequence[ProcessSpec], *, when_started: Callable[[], Awaitable[None]]
+) -> list[str]:
+    """Ids of the deployment's instances, all of them healthy; `when_started` is awaited once they all listen, unless
+    they are all healthy by then. Raises StepFailed for the first that is not, Halted when none may run any more."""
     async with read(attempt.backends.pool) as reader:
         rows = await instances.of_deployment(reader, attempt.row.id)
-    seen = _Seen(rows={row.id: row for row in rows})
-    judging = [asyncio.create_task(_judge(attempt, row.id, by_type[row.process], seen)) for row in rows]
-    looking = asyncio.create_task(_look(attempt, seen))
+    trial = _Trial(attempt, specs, rows)
     try:
-        judged = asyncio.gather(*judging)
-        await asyncio.wait({looking, judged}, return_when=asyncio.FIRST_COMPLETED)
-        if not judged.done():
-            looking.result()
-        await judged
-        return [row.id for row in rows]
-    finally:
-        for task in (looking, *judging):
-            task.cancel()
-        await asyncio.gather(looking, *judging, return_exceptions=True)
+        async with asyncio.TaskGroup() as group:
+            looking = group.create_task(trial.look(group))
+            await trial.until_all(trial.listening)
+            if not trial.healthy >= trial.listening:
+                await when_started()
+            await trial.until_all(trial.healthy)
+            looking.cancel()
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [row.id for row in rows]
 
 
-async def _look(attempt: Attempt, seen: _Seen) -> None:
-    with attempt.backends.wakeups.subscribe([Wake.INSTANCES]) as woken:
-        while True:
-            if woken.is_set():
-                woken.clear()
-                async with read(attempt.backends.pool) as reader:
-                    seen.rows = {row.id: row for row in await instances.of_deployment(reader, attempt.row.id)}
-            seen.machine = {each.id: each for each in await attempt.backends.runtime.observe()}
-            try:
-                async with asyncio.timeout(_LOOK_SECONDS):
-                    await woken.wait()
-            except TimeoutError:
-                continue
+class _Trial:
+    """What is known of the instances while they are judged."""
 
+    def __init__(self, attempt: Attempt, specs: Sequence[ProcessSpec], rows: Sequence[InstanceRow]) -> None:
+        self.listening = set[str]()
+        """Those without a port: made."""
+        self.healthy = set[str]()
+        self._attempt = attempt
+        self._specs = {spec.type: spec for spec in specs}
+        self._ids = {row.id: row.process for row in rows}
+        self._rows = {row.id: row for row in rows}
+        self._machine: dict[str, Observed] = {}
+        self._judged = set[str]()
+        self._news = asyncio.Event()
+        self._make_by = asyncio.get_running_loop().time() + _MAKE_SECONDS
 
-async def _judge(attempt: Attempt, instance_id: str, spec: ProcessSpec, seen: _Seen) -> None:
-    loop = asyncio.get_running_loop()
-    deadline, pause = loop.time() + spec.start_seconds, _FIRST_PAUSE
-    probed: ProbeResult | None = None
-    while True:
-        row, there = seen.rows.get(instance_id), seen.machine.get(instance_id)
+    async def until_all(self, reached: set[str]) -> None:
+        while not reached >= self._ids.keys():
+            self._news.clear()
+            await self._news.wait()
+
+    async def look(self, group: asyncio.TaskGroup) -> None:
+        """Read what is stored when it changes, ask the machine again and again. Raises StepFailed, Halted."""
+        backends = self._attempt.backends
+        with backends.wakeups.subscribe(_CHANGES) as woken:
+            while True:
+                if woken.is_set():
+                    woken.clear()
+                    async with read(backends.pool) as reader:
+                        found = await instances.of_deployment(reader, self._attempt.row.id)
+                    self._rows = {row.id: row for row in found}
+                if self._judged:
+                    self._machine = {each.id: each for each in await backends.runtime.observe()}
+                for instance_id in self._ids:
+                    self._see(instance_id, group)
+                try:
+                    async with asyncio.timeout(_LOOK_SECONDS):
+                        await woken.wait()
+                except TimeoutError:
+                    continue
+
+    def _see(self, instance_id: str, group: asyncio.TaskGroup) -> None:
+        spec, row = self._specs[self._ids[instance_id]], self._rows.get(instance_id)
         if row is None:
             raise StepFailed("internal", f"An instance of {spec.type} was taken away.", hint="Deploy again.")
-        if there is not None and there.exit is not None:
-            raise _exited(spec, row, there.exit, attempt)
-        if row.exit_at is not None:
-            gone = Exit(
-                at=row.exit_at, code=row.exit_code, signal=row.exit_signal,
-                out_of_memory=row.exit_reason == "outOfMemory",
-            )  # fmt: skip
-            raise _exited(spec, row, gone, attempt)
-        if spec.port is None:
-            if loop.time() >= deadline:
-                return
-        elif row.host is not None and row.port is not None:
-            probed = await attempt.backends.runtime.probe(
-                Address(host=row.host, port=row.port),
-                host=attempt.host,
+        if not row.wanted:
+            raise Halted("Canceled: nothing of the project may run any more")
+        seen = self._machine.get(instance_id)
+        if seen is not None and seen.exit is not None:
+            raise self._exited(spec, row, seen.exit)
+        if row.status == "crashed":
+            raise self._not_made(spec, row.message) if row.message else self._exited(spec, row, _last_exit(row))
+        if instance_id in self._judged:
+            return
+        if row.started_at is not None:
+            self._judged.add(instance_id)
+            group.create_task(self._judge(row, spec))
+        elif asyncio.get_running_loop().time() >= self._make_by:
+            raise StepFailed(
+                "step_timeout",
+                f"An instance of {spec.type} was not made within {_MAKE_SECONDS:g} seconds.",
+                hint="`cygnid doctor` says how this machine and its worker are.",
+            )
+
+    async def _judge(self, row: InstanceRow, spec: ProcessSpec) -> None:
+        if row.host is None or row.port is None:
+            assert row.started_at is not None
+            self._reached(row, self.listening)
+            await asyncio.sleep(spec.start_seconds - (clock.now() - row.started_at).total_seconds())
+            self._reached(row, self.healthy)
+            return
+        loop, url, address = asyncio.get_running_loop(), self._attempt.url, Address(host=row.host, port=row.port)
+        began, unreachable_since = loop.time(), None
+        while True:
+            left = began + spec.start_seconds - loop.time()
+            probed = await self._attempt.backends.runtime.probe(
+                address,
+                host=url.netloc,
                 path=spec.probe_path,
                 protocol=spec.protocol,
-                timeout_seconds=min(_PROBE_SECONDS, max(0.1, deadline - loop.time())),
+                scheme=url.scheme,
+                timeout_seconds=min(_PROBE_SECONDS, max(left, 0.1)),
             )
+            seen = self._machine.get(row.id)
+            listening = seen.listening if seen else "no"
+            if probed.status is not None or listening == "reachable":
+                self._reached(row, self.listening)
             if spec.accepts(probed.status):
+                self._reached(row, self.healthy)
                 return
-        if spec.port is not None and loop.time() >= deadline:
-            raise _silent(spec, row, there, probed, attempt)
-        await asyncio.sleep(pause)
-        pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+            now = loop.time()
+            unreachable_since = (unreachable_since or now) if listening == "loopbackOnly" else None
+            given_up = unreachable_since is not None and now - unreachable_since >= _LOOPBACK_SECONDS
+            if given_up or now >= began + spec.start_seconds:
+                raise self._not_healthy(spec, row, listening, probed)
+            await asyncio.sleep(min(max((now - began) * _SHARE, _FIRST_PAUSE), _LONGEST_PAUSE))
 
+    def _reached(self, row: InstanceRow, where: set[str]) -> None:
+        where.add(row.id)
+        self._news.set()
 
-def _files(attempt: Attempt, row: InstanceRow) -> list[Path]:
-    folder = attempt.backends.settings.home / "logs" / "instances"
-    return [folder / f"{row.id}.out", folder / f"{row.id}.err"]
+    def _files(self, row: InstanceRow) -> tuple[Path, Path]:
+        return output(self._attempt.backends.settings, row.id)
 
-
-def _exited(spec: ProcessSpec, row: InstanceRow, gone: Exit, attempt: Attempt) -> StepFailed:
-    files = _files(attempt, row)
-    if gone.out_of_memory:
+    def _not_made(self, spec: ProcessSpec, message: str) -> StepFailed:
         return StepFailed(
-            "out_of_memory",
-            f"The process {spec.type} used more than its {spec.memory_mb} MB of memory and was ended.",
-            hint=f"Give it more: cygni scale {spec.type} --memory {spec.memory_mb * 2}, then deploy again.",
-            files=files,
+            "start_crash",
+            f"The process {spec.type} {message}",
+            hint="Check its command and the folder that it runs in.",
         )
-    how = f"exited with code {gone.code}" if gone.signal is None else f"was ended by {gone.signal}"
-    before = "before it listened on $PORT" if spec.port is not None else "right after its start"
-    return StepFailed(
-        "start_crash",
-        f"The process {spec.type} {how} {before}.",
-        hint=f"Run the start command locally: {spec.command}",
-        files=files,
-    )
 
-
-def _silent(
-    spec: ProcessSpec, row: InstanceRow, there: Observed | None, probed: ProbeResult | None, attempt: Attempt
-) -> StepFailed:
-    files, listening = _files(attempt, row), there.listening if there else "no"
-    within = f"within {spec.start_seconds} seconds"
-    if probed is not None and probed.status is not None:
-        wanted = "200 to 399" if spec.health_check else "below 500"
+    def _exited(self, spec: ProcessSpec, row: InstanceRow, end: Exit) -> StepFailed:
+        if end.out_of_memory:
+            return StepFailed(
+                "out_of_memory",
+                f"The process {spec.type} used more than its {spec.memory_mb} MB of memory and was ended.",
+                hint=f"Give it more: memory_mb = {spec.memory_mb * 2} below [processes.{spec.type}] in cygni.toml.",
+                files=self._files(row),
+            )
+        how = f"exited with code {end.code}" if end.code is not None else f"was ended by {end.signal or 'a restart'}"
+        when = "before it was healthy" if row.id in self.listening else "before it listened on $PORT"
         return StepFailed(
-            "health_check_failed",
-            f"GET {spec.probe_path} of the process {spec.type} answered {probed.status} {within}; healthy is {wanted}.",
-            hint="Its last lines may say why. Another path or more time: healthCheck in cygni.toml or in the project.",
-            files=files,
+            "start_crash",
+            f"The process {spec.type} {how} {when}." if spec.port is not None else f"The process {spec.type} {how}.",
+            hint=f"Run the start command locally: {spec.command}",
+            files=self._files(row),
         )
-    if listening == "loopbackOnly":
+
+    def _not_healthy(self, spec: ProcessSpec, row: InstanceRow, listening: str, probed: ProbeResult) -> StepFailed:
+        files, within = self._files(row), f"within {spec.start_seconds} seconds"
+        if listening == "loopbackOnly":
+            return StepFailed(
+                "port_not_bound",
+                f"The process {spec.type} listens on 127.0.0.1 only, where nobody but itself reaches it.",
+                hint="Let it listen on 0.0.0.0 and the port in the environment variable PORT.",
+                files=files,
+            )
+        if probed.status is not None:
+            good = "200 to 399" if spec.health_check else "below 500"
+            return StepFailed(
+                "health_check_failed",
+                f"The process {spec.type} answered GET {spec.probe_path} with {probed.status}; {good} is healthy.",
+                hint="Its last lines may say why. Another path or more time: health_check in cygni.toml.",
+                files=files,
+            )
+        if listening == "reachable":
+            return StepFailed(
+                "health_check_failed",
+                f"The process {spec.type} listens, but did not answer GET {spec.probe_path} {within}: {probed.error}.",
+                hint="It may be busy, or wait for something that it cannot reach, such as a database.",
+                files=files,
+            )
         return StepFailed(
             "port_not_bound",
-            f"The process {spec.type} listens on 127.0.0.1 only, where nobody but itself can reach it.",
-            hint="Let it listen on 0.0.0.0 and the port in $PORT.",
+            f"The process {spec.type} did not listen on $PORT ({row.port}) {within}.",
+            hint="Let it listen on 0.0.0.0 and the port in the environment variable PORT.",
             files=files,
         )
-    if listening == "reachable":
-        return StepFailed(
-            "health_check_failed",
-            f"The process {spec.type} listens, but did not answer GET {spec.probe_path} {within}.",
-            hint="It may be busy or wait for something that it cannot reach, such as a database.",
-            files=files,
-        )
-    return StepFailed(
-        "port_not_bound",
-        f"The process {spec.type} did not listen on $PORT ({row.port}) {within}.",
-        hint="Let it listen on 0.0.0.0 and the port in the environment variable PORT.",
-        files=files,
+
+
+def _last_exit(row: InstanceRow) -> Exit:
+    return Exit(
+        at=row.exit_at or row.updated_at,
+        code=row.exit_code,
+        signal=row.exit_signal,
+        out_of_memory=row.exit_reason == "outOfMemory",
     )

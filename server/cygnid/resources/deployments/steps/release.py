@@ -7,21 +7,41 @@ import msgspec
 from cygnid.build.base import Plan
 from cygnid.core.db import Tx, read
 from cygnid.resources.deployments.queries import ArtifactRow
+from cygnid.resources.deployments.schemas import Type
 from cygnid.resources.deployments.steps.attempt import Attempt, StepFailed
 from cygnid.resources.env import queries as env
 from cygnid.resources.instances import actions as instances
 from cygnid.resources.instances.schemas import ReleaseSpec
+from cygnid.resources.instances.specs import platform_env
 from cygnid.resources.projects import queries as projects
 from cygnid.runtime.base import CommandSpec, StartFailed
 
 _CPU, _MEMORY_MB = 1.0, 1024
+_NOT_AGAIN: frozenset[Type] = frozenset({"rollback", "restart", "configChange"})
+"""What takes a release that was live: its command has run, and running that of an older one again may undo the steps
+of a newer one."""
 
 
-def command_of(attempt: Attempt, plan: Plan) -> str | None:
-    return attempt.project.build.release_command or plan.release_command
+def command_of(attempt: Attempt, artifact: ArtifactRow) -> str | None:
+    """None: there is none, or it is not run."""
+    if artifact.kind == "static" or attempt.row.type in _NOT_AGAIN:
+        return None
+    return _command(attempt, artifact)
 
 
-async def release_spec(tx: Tx, attempt: Attempt, artifact: ArtifactRow, plan: Plan) -> ReleaseSpec:
+def why_no_command(attempt: Attempt, artifact: ArtifactRow) -> str | None:
+    """For people; None: there is none, which nobody needs to be told."""
+    if _command(attempt, artifact) is None:
+        return None
+    return "A static site runs nothing" if artifact.kind == "static" else "Not run again for this release"
+
+
+def _command(attempt: Attempt, artifact: ArtifactRow) -> str | None:
+    return attempt.project.build.release_command or artifact.decided().release_command
+
+
+async def release_spec(tx: Tx, attempt: Attempt, artifact: ArtifactRow) -> ReleaseSpec:
+    plan = artifact.decided()
     specs = await instances.process_specs(tx, attempt.project, attempt.environment, plan.processes)
     return ReleaseSpec(
         deployment_id=attempt.row.id,
@@ -47,9 +67,9 @@ async def begin_command(tx: Tx, attempt: Attempt) -> None:
     attempt.row = msgspec.structs.replace(attempt.row, released_attempt=attempt.claim.attempt)
 
 
-async def run_command(attempt: Attempt, artifact: ArtifactRow, plan: Plan, command: str) -> None:
+async def run_command(attempt: Attempt, artifact: ArtifactRow, command: str) -> None:
     """Raises StepFailed."""
-    backends, log = attempt.backends, attempt.log("release")
+    backends, log, plan = attempt.backends, attempt.log("release"), artifact.decided()
     async with read(backends.pool) as reader:
         pinned = await env.pinned(reader, backends.secrets, attempt.row.id, "runtime")
         uid = backends.settings.uid(await projects.uid_number(reader, attempt.environment.id))
@@ -63,6 +83,7 @@ async def run_command(attempt: Attempt, artifact: ArtifactRow, plan: Plan, comma
         env={
             **artifact.env,
             **plan.env,
+            **platform_env(backends.settings, attempt.project.name, attempt.environment.name, attempt.row.id),
             **{variable.key: variable.value for variable in pinned if variable.type != "file"},
         },
         files={variable.key: variable.value for variable in pinned if variable.type == "file"},
@@ -91,7 +112,7 @@ async def run_command(attempt: Attempt, artifact: ArtifactRow, plan: Plan, comma
             hint="Let it do its work in smaller parts.",
         )
     if result.exit.code != 0:
-        how = f"code {result.exit.code}" if result.exit.signal is None else f"signal {result.exit.signal}"
+        how = f"code {result.exit.code}" if result.exit.signal is None else f"{result.exit.signal}"
         raise StepFailed(
             "release_command_failed",
             f"The release command ended with {how}: {command}",

@@ -7,9 +7,12 @@ from cygnid.core.db import Tx, read
 from cygnid.edge.base import EdgeAnswer
 from cygnid.resources.deployments.steps.attempt import Attempt, StepFailed
 from cygnid.resources.instances.schemas import WEB, ReleaseSpec
+from cygnid.resources.projects import queries as projects
 from cygnid.resources.routes import actions as routes
 from cygnid.resources.routes import queries as route_queries
 
+ANSWER_SECONDS = 10.0
+"""How long the edge and the instances, all of them healthy, may take for the first good answer."""
 _PAUSE = 0.05
 
 
@@ -43,21 +46,30 @@ async def wait_for_answer(attempt: Attempt, release: ReleaseSpec) -> str:
     web = release.process(WEB)
     if release.kind == "release" and web is None:
         return "No web process: nothing is routed"
-    path = web.probe_path if web else "/"
-    deadline = asyncio.get_running_loop().time() + attempt.backends.settings.switch_timeout_seconds
-    while True:
-        answer = await attempt.backends.edge.probe(attempt.host, path)
-        if web.accepts(answer.status) if web else (answer.status is not None and answer.status < 500):
-            return f"GET {path} through the edge answered {answer.status}"
-        if asyncio.get_running_loop().time() >= deadline:
-            raise _no_good_answer(path, answer)
-        await asyncio.sleep(_PAUSE)
+    if web is not None and web.instances == 0:
+        return "The process web is scaled to 0: nobody answers"
+    path, host = web.probe_path if web else "/", attempt.url.netloc
+    answer = EdgeAnswer(status=None, error="there was no answer in time")
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while True:
+                answer = await attempt.backends.edge.probe(host, path)
+                if web.accepts(answer.status) if web else (answer.status is not None and answer.status < 500):
+                    return f"GET {path} through the edge was answered with {answer.status}"
+                if await _is_halted(attempt):
+                    return "Nobody answers: the project was paused"
+                await asyncio.sleep(_PAUSE)
+    except TimeoutError:
+        said = f"was answered with {answer.status}" if answer.status is not None else f"had no answer: {answer.error}"
+        raise StepFailed(
+            "switch_failed",
+            f"GET {path} through the edge {said}.",
+            hint="What ran before serves again. Look at the app's log for the request.",
+        ) from None
 
 
-def _no_good_answer(path: str, answer: EdgeAnswer) -> StepFailed:
-    said = f"answered {answer.status}" if answer.status is not None else f"did not answer ({answer.error})"
-    return StepFailed(
-        "switch_failed",
-        f"GET {path} through the edge {said}.",
-        hint="What ran before serves again. Look at the app's log for the request.",
-    )
+async def _is_halted(attempt: Attempt) -> bool:
+    async with read(attempt.backends.pool) as reader:
+        project = await projects.project(reader, attempt.project.id)
+        environment = await projects.environment_by_id(reader, attempt.environment.id)
+    return project is None or environment is None or project.status != "active" or environment.deleted_at is not None

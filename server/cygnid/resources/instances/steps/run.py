@@ -11,6 +11,7 @@ from cygnid.core.db import Read, Tx, begin, read
 from cygnid.resources.env import queries as env
 from cygnid.resources.instances import queries, seen
 from cygnid.resources.instances.queries import InstanceRow
+from cygnid.resources.instances.specs import platform_env
 from cygnid.resources.instances.steps.decide import DRAIN, Do
 from cygnid.resources.logs.actions import LogStream, close_stream, open_stream
 from cygnid.resources.logs.schemas import Stream
@@ -130,11 +131,8 @@ async def spec_of(reader: Read, backends: Backends, row: InstanceRow) -> Instanc
         env={
             **release.env,
             **{each.key: each.value for each in pinned if each.type != "file"},
-            "CYGNI_PROJECT": project.name,
-            "CYGNI_ENVIRONMENT": row.environment,
-            "CYGNI_DEPLOYMENT_ID": row.deployment_id,
+            **platform_env(settings, project.name, row.environment, row.deployment_id),
             "CYGNI_INSTANCE_ID": row.id,
-            "CYGNI_URL": settings.url(project.name, row.environment),
         },
         files={each.key: each.value for each in pinned if each.type == "file"},
         mounts=tuple((Path(source), target) for source, target in release.mounts),
