@@ -1,0 +1,211 @@
+"""One of everything, and for each operation a request about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cygnid.core import db, sealer
+from cygnid.resources.instances import actions as instances
+from cygnid.resources.instances.schemas import ProcessSpec, ReleaseSpec
+from cygnid.resources.projects import queries as projects
+from tests.make.api import Api
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """About what: a path below /v1, a query, a body."""
+
+    path: str
+    query: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    json: Any = None
+    content: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """Ids of the first team's things."""
+
+    team_id: str
+    project_id: str
+    upload_id: str
+    pending_upload_id: str
+    deployment_id: str
+    variable_id: str
+    token_id: str
+    instance_id: str
+    audit_id: str
+
+    def request(self, operation_id: str) -> Request:
+        """KeyError: an operation that is not here yet; add it."""
+        return self._requests()[operation_id]
+
+    def known(self) -> set[str]:
+        return set(self._requests())
+
+    def _requests(self) -> dict[str, Request]:
+        project, deployment, variable = self.project_id, self.deployment_id, self.variable_id
+        one = f"/projects/{project}"
+        return {
+            "platform.index": Request(path="/"),
+            "platform.health": Request(path="/health"),
+            "platform.openapi": Request(path="/openapi.json"),
+            "platform.rateLimit": Request(path="/rate-limit"),
+            "platform.capabilities": Request(path="/capabilities"),
+            "me.get": Request(path="/me"),
+            "tokens.list": Request(path="/tokens"),
+            "tokens.create": Request(
+                path="/tokens", json={"name": "ci", "kind": "team", "scopes": ["tokens:write"], "teamId": self.team_id}
+            ),
+            "tokens.current": Request(path="/tokens/current"),
+            "tokens.get": Request(path=f"/tokens/{self.token_id}"),
+            "tokens.update": Request(path=f"/tokens/{self.token_id}", json={"name": "other"}),
+            "tokens.delete": Request(path=f"/tokens/{self.token_id}"),
+            "tokens.rotate": Request(path=f"/tokens/{self.token_id}/rotate", json={"overlapSeconds": 0}),
+            "projects.list": Request(path="/projects"),
+            "projects.create": Request(path="/projects", json={"name": "another", "teamId": self.team_id}),
+            "projects.get": Request(path=one),
+            "projects.update": Request(path=one, json={"labels": {"a": "b"}}),
+            "projects.delete": Request(path=one, query={"confirm": "shop"}),
+            "projects.restore": Request(path=f"{one}/restore"),
+            "projects.pause": Request(path=f"{one}/pause"),
+            "projects.resume": Request(path=f"{one}/resume"),
+            "projects.restart": Request(path=f"{one}/restart", json={}),
+            "projects.rollback": Request(path=f"{one}/rollback", json={}),
+            "environments.list": Request(path=f"{one}/environments"),
+            "environments.create": Request(path=f"{one}/environments", json={"name": "other"}),
+            "environments.get": Request(path=f"{one}/environments/staging"),
+            "environments.delete": Request(path=f"{one}/environments/staging", query={"confirm": "staging"}),
+            "environments.restore": Request(path=f"{one}/environments/staging/restore"),
+            "processes.list": Request(path=f"{one}/processes"),
+            "processes.get": Request(path=f"{one}/processes/web"),
+            "processes.update": Request(path=f"{one}/processes/web", json={"instances": 2}),
+            "instances.list": Request(path=f"{one}/instances"),
+            "instances.get": Request(path=f"{one}/instances/{self.instance_id}"),
+            "uploads.create": Request(
+                path="/uploads", json={"sizeBytes": 4, "sha256": "0" * 64, "contentType": "application/gzip"}
+            ),
+            "uploads.get": Request(path=f"/uploads/{self.upload_id}"),
+            "uploads.putContent": Request(
+                path=f"/uploads/{self.pending_upload_id}/content",
+                content=b"ab",
+                headers={"Content-Type": "application/gzip", "Content-Range": "bytes 0-1/4"},
+            ),
+            "deployments.list": Request(path="/deployments", query={"projectId": project}),
+            "deployments.create": Request(path="/deployments", json={"projectId": project, "uploadId": self.upload_id}),
+            "deployments.get": Request(path=f"/deployments/{deployment}"),
+            "deployments.cancel": Request(path=f"/deployments/{deployment}/cancel"),
+            "deployments.redeploy": Request(path=f"/deployments/{deployment}/redeploy", json={}),
+            "deployments.promote": Request(path=f"/deployments/{deployment}/promote", json={"environment": "staging"}),
+            "deployments.rollback": Request(path=f"/deployments/{deployment}/rollback", json={}),
+            "deployments.delete": Request(path=f"/deployments/{deployment}"),
+            "deployments.events": Request(path=f"/deployments/{deployment}/events"),
+            "deployments.logs": Request(path=f"/deployments/{deployment}/logs"),
+            "deployments.streamLogs": Request(path=f"/deployments/{deployment}/logs/stream"),
+            "env.list": Request(path="/env", query={"projectId": project}),
+            "env.create": Request(
+                path="/env",
+                json={"projectId": project, "key": "OTHER", "value": "x", "environments": ["production"]},
+            ),
+            "env.get": Request(path=f"/env/{variable}"),
+            "env.update": Request(path=f"/env/{variable}", json={"value": "new"}),
+            "env.delete": Request(path=f"/env/{variable}"),
+            "env.setAll": Request(
+                path="/env/bulk",
+                json={
+                    "projectId": project,
+                    "environment": "production",
+                    "variables": [{"key": "A", "value": "b"}],
+                },
+            ),
+            "env.import": Request(
+                path="/env/import", json={"projectId": project, "environment": "production", "content": "A=b\n"}
+            ),
+            "env.export": Request(
+                path="/env/export",
+                json={"projectId": project, "environment": "production", "format": "dotenv", "reason": "a test"},
+            ),
+            "env.reveal": Request(path=f"/env/{variable}/reveal", json={"reason": "a test"}),
+            "env.versions": Request(path=f"/env/{variable}/versions"),
+            "env.rollback": Request(path=f"/env/{variable}/rollback", json={"version": 1}),
+            "logs.list": Request(path="/logs", query={"projectId": project}),
+            "logs.stream": Request(path="/logs/stream", query={"projectId": project}),
+            "auditLogs.list": Request(path="/audit-logs", query={"teamId": self.team_id}),
+            "auditLogs.get": Request(path=f"/audit-logs/{self.audit_id}"),
+            "auditLogs.verify": Request(path="/audit-logs/verify", query={"teamId": self.team_id}),
+        }
+
+
+async def make_world(api: Api, folder: Path) -> World:
+    """Through the API wherever it can be made without a worker."""
+    source = folder / "source"
+    source.mkdir()
+    (source / "index.html").write_text("hello")
+    owner = await api.owner()
+    project = (await owner.request("POST", "/projects", json={"name": "shop", "teamId": api.team_id})).data["id"]
+    await owner.request("POST", f"/projects/{project}/environments", json={"name": "staging"})
+    variable = await owner.request(
+        "POST",
+        "/env",
+        json={"projectId": project, "key": "COLOR", "value": "a-secret-value", "environments": ["production"]},
+    )
+    upload = (await owner.upload_directory(source)).data["id"]
+    pending = await owner.request(
+        "POST", "/uploads", json={"sizeBytes": 4, "sha256": "0" * 64, "contentType": "application/gzip"}
+    )
+    deployment = await owner.request("POST", "/deployments", json={"projectId": project, "uploadId": upload})
+    token = await owner.request(
+        "POST", "/tokens", json={"name": "bot", "kind": "team", "scopes": ["tokens:write"], "teamId": api.team_id}
+    )
+    instance = await _release(api, project, deployment.data["id"], folder)
+    await sealer.seal(api.pool)
+    audit = await owner.request("GET", "/audit-logs", query={"teamId": api.team_id})
+    return World(
+        team_id=api.team_id,
+        project_id=project,
+        upload_id=upload,
+        pending_upload_id=pending.data["id"],
+        deployment_id=deployment.data["id"],
+        variable_id=variable.data["id"],
+        token_id=token.data["id"],
+        instance_id=instance,
+        audit_id=audit.data[0]["id"],
+    )
+
+
+async def _release(api: Api, project_id: str, deployment_id: str, folder: Path) -> str:
+    """A live release of one web process, as the worker would leave it; returns its instance."""
+    async with db.begin(api.pool) as tx:
+        environment = await projects.environment(tx, project_id, "production")
+        assert environment is not None
+        web = ProcessSpec(
+            type="web",
+            command="true",
+            port=0,
+            protocol="http1",
+            keep_alive_seconds=4,
+            instances=1,
+            cpu=1.0,
+            memory_mb=128,
+            health_check=None,
+            plan=None,
+        )
+        (instance,) = await instances.want(
+            tx,
+            ReleaseSpec(
+                deployment_id=deployment_id,
+                project_id=project_id,
+                environment_id=environment.id,
+                environment="production",
+                kind="release",
+                path=str(folder),
+                root="",
+                mounts=[],
+                env={},
+                fallback=None,
+                processes=[web],
+            ),
+        )
+        await instances.go_live(tx, deployment_id)
+    return instance
