@@ -21,18 +21,32 @@ from harness import FLASK, NODE, STATIC, App, Installation, archive, folder, ins
 CASES = ("flask", "node", "static", "first", "rollback", "static-rollback")
 
 
+@dataclass(frozen=True)
+class Deployed:
+    seconds: float
+    parts: Mapping[str, float]
+    """Seconds of the upload and of each step; what is missing to `seconds` is the way between them."""
+
+
 @dataclass
 class Case:
     name: str
-    cygni: Callable[[], float]
+    cygni: Callable[[], Deployed]
     script: Callable[[], float]
     boot: Callable[[], float] | None = None
     times: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+    parts: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
 
     def round(self, number: int) -> None:
-        runs = {"cygni": self.cygni, "script": self.script, **({"boot": self.boot} if self.boot else {})}
+        runs = {"cygni": self._deployed, "script": self.script, **({"boot": self.boot} if self.boot else {})}
         for name in sorted(runs, reverse=bool(number % 2)):
             self.times.setdefault(name, []).append(runs[name]())
+
+    def _deployed(self) -> float:
+        done = self.cygni()
+        for name, took in done.parts.items():
+            self.parts.setdefault(name, []).append(took)
+        return done.seconds
 
     def lines(self) -> Iterator[str]:
         cygni, script = self.times["cygni"], self.times["script"]
@@ -44,6 +58,8 @@ class Case:
             yield f"  the app's own start {interval(self.times['boot'])} s"
             over = [ours - own for ours, own in zip(cygni, self.times["boot"], strict=True)]
             yield f"  Cygni above it  {statistics.median(over):.3f} s"
+        medians = [f"{name} {statistics.median(took):.3f}" for name, took in self.parts.items()]
+        yield f"  of it           {', '.join(medians)}"
 
 
 class Sites:
@@ -55,7 +71,7 @@ class Sites:
         self._projects: dict[str, str] = {}
         self._live: dict[tuple[str, str], list[tuple[str, str]]] = {}
 
-    def ours(self, app: App, *, new_dependencies: bool = False) -> float:
+    def ours(self, app: App, *, new_dependencies: bool = False) -> Deployed:
         """Deploy the next version. With new dependencies all is installed anew, in an environment that was never
         deployed: what is downloaded belongs to the project and stays."""
         if app.kind not in self._projects:
@@ -69,13 +85,18 @@ class Sites:
         packed = archive(files)
         began = time.perf_counter()
         deployment = self._ours.deploy(project, packed, environment)
+        uploaded = time.perf_counter() - began
         took = self._live_after(deployment, self._ours.host(f"bench-{app.kind}", environment), text, began)
-        self._ours.ended(deployment)
-        self._live.setdefault(("ours", app.kind), []).append((deployment["id"], text))
-        return took
+        if environment == "production":
+            self._live.setdefault(("ours", app.kind), []).append((deployment["id"], text))
+        return Deployed(took, {"upload": uploaded, **self._steps(deployment)})
 
     def _live_after(self, deployment: Mapping[str, Any], host: str, text: str, began: float) -> float:
         return seen(self._ours.apps_port, host, text, began, hope=lambda: self._ours.going(deployment))
+
+    def _steps(self, deployment: Mapping[str, Any]) -> dict[str, float]:
+        steps = self._ours.ended(deployment)["steps"]
+        return {step["name"]: step["durationMs"] / 1000 for step in steps if step["durationMs"] is not None}
 
     def theirs(self, app: App, *, new_dependencies: bool = False) -> float:
         text = next(self._texts)
@@ -89,15 +110,14 @@ class Sites:
         self._live.setdefault(("theirs", app.kind), []).append(("", text))
         return took
 
-    def ours_back(self, app: App) -> float:
+    def ours_back(self, app: App) -> Deployed:
         """To the version before."""
         (before, text), now = self._live["ours", app.kind][-2:]
         began = time.perf_counter()
         deployment = self._ours.call("POST", f"/deployments/{before}/rollback", {})
         took = self._live_after(deployment, self._ours.host(f"bench-{app.kind}"), text, began)
-        self._ours.ended(deployment)
         self._live["ours", app.kind] += [now, (before, text)]
-        return took
+        return Deployed(took, self._steps(deployment))
 
     def theirs_back(self, app: App) -> float:
         (_, text), now = self._live["theirs", app.kind][-2:]

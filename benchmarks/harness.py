@@ -141,7 +141,7 @@ def installation() -> Generator[Installation]:
         done = subprocess.run([*command, *up], check=False, env=environment, stdout=subprocess.PIPE, text=True)
         try:
             if done.returncode:
-                raise SystemExit(done.returncode)
+                raise SystemExit((data / "logs" / "cygnid.log").read_text()[-4000:])
             yield Installation(data, json.loads(done.stdout.splitlines()[-1]))
         finally:
             subprocess.run([*command, "down", "--apps", "--data-dir", str(data)], env=environment, check=True)
