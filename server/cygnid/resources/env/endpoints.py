@@ -52,6 +52,7 @@ async def list_variables(read: Read, call: Call, access: EnvAccess, query: EnvQu
     status=201,
     answers=EnvVariable,
     errors=[EnvOverlap, InvalidState],
+    example={"projectId": "proj_01kav9fwd4fcp8h18kz45j47x0", "key": "DATABASE_URL", "value": "postgres://db.acme.dev/shop", "environments": ["production"]},
 )
 async def create_variable(tx: Tx, call: Call, access: NewVariableAccess, data: EnvVariableInput) -> Answer:
     """Create a variable; it counts from the next deployment on."""
@@ -72,6 +73,7 @@ async def create_variable(tx: Tx, call: Call, access: NewVariableAccess, data: E
 
 @operation(
     "PUT", "/v1/env/bulk", id="env.setAll", needs=Permission.ENV_WRITE, answers=EnvImportAnswer, errors=[InvalidState]
+    example={"projectId": "proj_01kav9fwd4fcp8h18kz45j47x0", "environment": "production", "variables": [{"key": "LOG_LEVEL", "value": "info", "type": "plain"}]},
 )
 async def set_variables(tx: Tx, call: Call, access: EnvAccess, *, data: EnvBulkInput, query: DryRunQuery) -> Answer:
     """Set many variables of one environment, all or none; with `prune` it has no others."""
@@ -86,6 +88,7 @@ async def set_variables(tx: Tx, call: Call, access: EnvAccess, *, data: EnvBulkI
     needs=Permission.ENV_WRITE,
     answers=EnvImportAnswer,
     errors=[InvalidState],
+    example={"projectId": "proj_01kav9fwd4fcp8h18kz45j47x0", "environment": "production", "content": "LOG_LEVEL=info\nGREETING=\"Good morning\"\n"},
 )
 async def import_variables(
     tx: Tx, call: Call, access: EnvAccess, *, data: EnvImportInput, query: DryRunQuery
@@ -124,6 +127,8 @@ async def get_variable(call: Call, access: VariableAccess) -> Answer:
     needs=Permission.ENV_WRITE,
     answers=EnvVariable,
     errors=[EnvOverlap, InvalidState, PreconditionFailed],
+    example={"value": "postgres://db2.acme.dev/shop"},
+    example={"projectId": "proj_01kav9fwd4fcp8h18kz45j47x0", "environment": "production", "format": "dotenv", "reason": "Moving to another machine"},
 )
 async def update_variable(tx: Tx, call: Call, access: VariableAccess, data: EnvVariablePatch) -> Answer:
     """Change a variable; what builds and processes see of it is a new version."""
@@ -144,6 +149,7 @@ async def delete_variable(tx: Tx, call: Call, access: VariableAccess) -> None:
     needs=Permission.ENV_REVEAL,
     answers=EnvVariableValue,
     replayable=False,
+    example={"reason": "Checking the password with the provider"},
 )
 async def reveal_variable(tx: Tx, call: Call, access: VariableAccess, data: EnvRevealInput) -> Answer:
     """Show the value of a variable; who did it, and why, is in the audit log."""
@@ -165,6 +171,7 @@ async def list_versions(read: Read, access: VariableAccess, query: PageQuery) ->
     needs=Permission.ENV_WRITE,
     answers=EnvVariable,
     errors=[InvalidState, PreconditionFailed],
+    example={"version": 1},
 )
 async def roll_back_variable(tx: Tx, call: Call, access: VariableAccess, data: EnvRollbackInput) -> Answer:
     """Give a variable the value of an earlier version again, as a new version."""

@@ -44,6 +44,7 @@ async def get_process(read: Read, access: EnvironmentAccess, query: InEnvironmen
     needs=Permission.DEPLOYMENTS_SCALE,
     answers=Process,
     errors=[InvalidState, PreconditionFailed],
+    example={"instances": 3},
 )
 async def update_process(
     tx: Tx,

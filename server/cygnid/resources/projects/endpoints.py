@@ -42,6 +42,11 @@ async def list_projects(read: Read, teams: ListedTeams, query: ProjectsQuery) ->
     status=201,
     answers=Project,
     errors=[NameTaken],
+    example={
+        "name": "shop",
+        "labels": {"team": "core"},
+        "processes": [{"type": "web", "instances": 2, "memoryMb": 256}],
+    },
 )
 async def create_project(tx: Tx, call: Call, access: ChosenTeam, data: ProjectInput) -> Answer:
     """Create a project with its production environment."""
@@ -77,6 +82,7 @@ async def get_project(read: Read, access: ProjectAccess) -> Answer:
     needs=Permission.PROJECTS_WRITE,
     answers=Project,
     errors=[NameTaken, InvalidState, PreconditionFailed],
+    example={"labels": {"team": "core", "old": None}, "build": {"rootDir": "apps/web"}},
 )
 async def update_project(tx: Tx, call: Call, access: ProjectAccess, data: ProjectPatch) -> Answer:
     """Change a project; what it builds and runs follows with the next deployment, its name at once."""
@@ -160,6 +166,7 @@ async def list_environments(read: Read, access: ProjectAccess, query: PageQuery)
     status=201,
     answers=Environment,
     errors=[NameTaken, InvalidState],
+    example={"name": "staging", "type": "custom"},
 )
 async def create_environment(tx: Tx, call: Call, access: ProjectAccess, data: EnvironmentInput) -> Answer:
     """Create an environment."""

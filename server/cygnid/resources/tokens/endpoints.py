@@ -46,6 +46,12 @@ async def list_tokens(read: Read, access: TokensAccess, query: TokensQuery) -> P
     status=201,
     answers=TokenWithSecret,
     errors=[SecretNotReplayable, InvalidState],
+    example={
+        "name": "ci",
+        "kind": "deploy",
+        "projectId": "proj_01kav9fwd4fcp8h18kz45j47x0",
+        "scopes": ["deployments:write"],
+    },
 )
 async def create_token(tx: Tx, call: Call, access: TokensAccess, data: TokenInput) -> Answer:
     """Create a token; its secret is shown this once."""
@@ -92,6 +98,7 @@ async def get_token(access: TokenAccess) -> Answer:
     needs=Permission.TOKENS_WRITE,
     answers=Token,
     errors=[InvalidState, PreconditionFailed],
+    example={"name": "release bot"},
 )
 async def update_token(tx: Tx, call: Call, access: TokenAccess, data: TokenPatch) -> Answer:
     """Change a token's name or addresses, or take scopes from it."""
@@ -115,6 +122,7 @@ async def delete_token(tx: Tx, call: Call, access: TokenAccess) -> None:
     needs=Permission.TOKENS_WRITE,
     answers=TokenWithSecret,
     errors=[InvalidState, SecretNotReplayable],
+    example={"overlapSeconds": 3600},
 )
 async def rotate_token(tx: Tx, call: Call, access: TokenAccess, data: RotateInput) -> Answer:
     """Give a token a new secret; the one before works for `overlapSeconds` more."""

@@ -19,6 +19,11 @@ from cygnid.resources.uploads.schemas import MEDIA, Upload, UploadInput
     status=201,
     answers=Upload,
     errors=[PayloadTooLarge, QuotaExceeded],
+    example={
+        "sizeBytes": 924,
+        "sha256": "26f8fb00d6d6e1ed7141803a608a1c869c66b5a211b2c3e5c0b7abce1f3421cc",
+        "contentType": "application/gzip",
+    },
 )
 async def create_upload(tx: Tx, call: Call, access: UploadsAccess, data: UploadInput) -> Answer:
     """Announce an archive; its bytes come next."""
