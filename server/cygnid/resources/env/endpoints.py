@@ -52,7 +52,12 @@ async def list_variables(read: Read, call: Call, access: EnvAccess, query: EnvQu
     status=201,
     answers=EnvVariable,
     errors=[EnvOverlap, InvalidState],
-    example={"projectId": "proj_01kav9fwd4fcp8h18kz45j47x0", "key": "DATABASE_URL", "value": "postgres://db.acme.dev/shop", "environments": ["production"]},
+    example={
+        "projectId": "proj_01kav9fwd4fcp8h18kz45j47x0",
+        "key": "DATABASE_URL",
+        "value": "postgres://db.acme.dev/shop",
+        "environments": ["production"],
+    },
 )
 async def create_variable(tx: Tx, call: Call, access: NewVariableAccess, data: EnvVariableInput) -> Answer:
     """Create a variable; it counts from the next deployment on."""
@@ -72,8 +77,17 @@ async def create_variable(tx: Tx, call: Call, access: NewVariableAccess, data: E
 
 
 @operation(
-    "PUT", "/v1/env/bulk", id="env.setAll", needs=Permission.ENV_WRITE, answers=EnvImportAnswer, errors=[InvalidState]
-    example={"projectId": "proj_01kav9fwd4fcp8h18kz45j47x0", "environment": "production", "variables": [{"key": "LOG_LEVEL", "value": "info", "type": "plain"}]},
+    "PUT",
+    "/v1/env/bulk",
+    id="env.setAll",
+    needs=Permission.ENV_WRITE,
+    answers=EnvImportAnswer,
+    errors=[InvalidState],
+    example={
+        "projectId": "proj_01kav9fwd4fcp8h18kz45j47x0",
+        "environment": "production",
+        "variables": [{"key": "LOG_LEVEL", "value": "info", "type": "plain"}],
+    },
 )
 async def set_variables(tx: Tx, call: Call, access: EnvAccess, *, data: EnvBulkInput, query: DryRunQuery) -> Answer:
     """Set many variables of one environment, all or none; with `prune` it has no others."""
@@ -88,7 +102,11 @@ async def set_variables(tx: Tx, call: Call, access: EnvAccess, *, data: EnvBulkI
     needs=Permission.ENV_WRITE,
     answers=EnvImportAnswer,
     errors=[InvalidState],
-    example={"projectId": "proj_01kav9fwd4fcp8h18kz45j47x0", "environment": "production", "content": "LOG_LEVEL=info\nGREETING=\"Good morning\"\n"},
+    example={
+        "projectId": "proj_01kav9fwd4fcp8h18kz45j47x0",
+        "environment": "production",
+        "content": 'LOG_LEVEL=info\nGREETING="Good morning"\n',
+    },
 )
 async def import_variables(
     tx: Tx, call: Call, access: EnvAccess, *, data: EnvImportInput, query: DryRunQuery
@@ -102,7 +120,20 @@ async def import_variables(
     return await _set_all(tx, call, access, wanted, prune=False, dry_run=query.dry_run)
 
 
-@operation("POST", "/v1/env/export", id="env.export", needs=Permission.ENV_REVEAL, answers=EnvExport, replayable=False)
+@operation(
+    "POST",
+    "/v1/env/export",
+    id="env.export",
+    needs=Permission.ENV_REVEAL,
+    answers=EnvExport,
+    replayable=False,
+    example={
+        "projectId": "proj_01kav9fwd4fcp8h18kz45j47x0",
+        "environment": "production",
+        "format": "dotenv",
+        "reason": "Moving to another machine",
+    },
+)
 async def export_variables(tx: Tx, call: Call, access: EnvAccess, data: EnvExportInput) -> Answer:
     """Show all values that count in an environment as one text; who did it, and why, is in the audit log."""
     assert access.entry is not None, "the body names it"
@@ -128,7 +159,6 @@ async def get_variable(call: Call, access: VariableAccess) -> Answer:
     answers=EnvVariable,
     errors=[EnvOverlap, InvalidState, PreconditionFailed],
     example={"value": "postgres://db2.acme.dev/shop"},
-    example={"projectId": "proj_01kav9fwd4fcp8h18kz45j47x0", "environment": "production", "format": "dotenv", "reason": "Moving to another machine"},
 )
 async def update_variable(tx: Tx, call: Call, access: VariableAccess, data: EnvVariablePatch) -> Answer:
     """Change a variable; what builds and processes see of it is a new version."""
