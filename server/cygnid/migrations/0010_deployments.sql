@@ -11,7 +11,8 @@ CREATE TABLE artifacts (
     mounts jsonb NOT NULL,                             -- [folder of ours, where the release expects it]
     env jsonb NOT NULL,
     created_at timestamptz NOT NULL,
-    pruned_at timestamptz,
+    pruned_at timestamptz,                             -- nothing may take it any more
+    removed_at timestamptz,                            -- pruned: nothing of it is left on the disk
     PRIMARY KEY (project_id, digest)
 );
 

@@ -4,10 +4,11 @@ from typing import Any
 
 import msgspec
 
-from cygnid.core import changes, clock
+from cygnid.core import changes, clock, etag
+from cygnid.core.access import BOUND
 from cygnid.core.changes import Wake
 from cygnid.core.db import Tx
-from cygnid.core.errors import InUse, InvalidState, NotFound, ValidationError
+from cygnid.core.errors import Forbidden, InUse, InvalidState, NotFound, ValidationError
 from cygnid.core.ids import new_id
 from cygnid.core.schemas import plain
 from cygnid.resources.deployments import progress, queries
@@ -93,21 +94,22 @@ async def redeploy(
     trigger: Trigger,
     request_id: str | None,
 ) -> DeploymentRow:
-    """The same upload through the build again. Raises InvalidState when it is gone."""
+    """The same upload through the build again; that of the deployment whose artifact it took. Its artifact, where that
+    is all that is left. Raises NeverLive, ArtifactPruned."""
+    origin = await _origin(tx, row)
     new = New(
         type="redeploy",
-        source=row.source,
+        source=OtherDeployment(deployment_id=row.id),
         strategy=row.strategy,
         message=row.message,
         labels=row.labels,
         fresh=not use_cache,
         env_like=None if refresh_env else row.id,
     )
-    if isinstance(row.source, UploadSource):
-        source = await _upload(tx, access, row.source.upload_id)
-        new = msgspec.structs.replace(new, upload_id=source.upload_id)
+    if origin is None:
+        new = msgspec.structs.replace(new, digest=_kept(row))
     else:
-        new = msgspec.structs.replace(new, source=OtherDeployment(deployment_id=row.id), digest=_kept(row))
+        new = msgspec.structs.replace(new, source=origin, upload_id=origin.upload_id)
     return await queue(tx, access, new, trigger=trigger, request_id=request_id)
 
 
@@ -125,6 +127,15 @@ async def rerelease(
     Raises ArtifactPruned, NeverLive."""
     if kind in ("promote", "rollback") and not row.was_live:
         raise NeverLive
+    if kind == "rollback" and row.is_current:
+        raise InvalidState(
+            "This deployment is live.", hint=f"To start it again: POST /v1/projects/{row.project_id}/restart."
+        )
+    if kind == "promote" and row.environment_id == access.environment.id:
+        raise InvalidState(
+            f"This deployment is of {row.environment} itself.",
+            hint="Name another environment, or roll back to it.",
+        )
     new = New(
         type=kind,
         source=OtherDeployment(deployment_id=row.id),
@@ -210,7 +221,8 @@ async def cancel(tx: Tx, access: DeploymentAccess, *, request_id: str | None) ->
     """At once while it waits; what runs is told and ends `canceled`. Raises InvalidState from `verifying` on."""
     await progress.lock(tx, access.deployment.environment_id)
     row = await queries.deployment(tx, access.deployment.id)
-    assert row is not None
+    if row is None:
+        raise NotFound
     if row.status == "canceled":
         return row
     if row.status in ENDS or row.status == "verifying":
@@ -228,10 +240,14 @@ async def cancel(tx: Tx, access: DeploymentAccess, *, request_id: str | None) ->
     return found
 
 
-async def delete_deployment(tx: Tx, access: DeploymentAccess, *, request_id: str | None) -> None:
+async def delete_deployment(tx: Tx, access: DeploymentAccess, *, if_match: int | None, request_id: str | None) -> None:
     """It is shown no more, and its artifact is removed when nothing else needs it. Raises InUse for what is current,
-    InvalidState for what has not ended."""
-    row = access.deployment
+    InvalidState for what has not ended, PreconditionFailed."""
+    await progress.lock(tx, access.environment.id)
+    row = await queries.deployment(tx, access.deployment.id)
+    if row is None:
+        raise NotFound
+    etag.require(if_match, row.version, queries.shown(row))
     if row.is_current:
         raise InUse("This deployment is live.", hint="Deploy or roll back to another first.")
     if row.status not in ENDS:
@@ -277,7 +293,20 @@ async def _of_project(tx: Tx, access: EnvironmentAccess, deployment_id: str) -> 
     row = await queries.deployment(tx, deployment_id)
     if row is None or row.project_id != access.project.id:
         raise NotFound("The project has no such deployment.", hint="GET /v1/deployments?projectId=… lists them.")
+    if not access.actor.reaches(row.project_id, row.environment):
+        raise Forbidden(BOUND, hint="Use a team or personal token for anything else.")
     return row
+
+
+async def _origin(tx: Tx, row: DeploymentRow) -> UploadSource | None:
+    """The upload that a deployment's artifact was made of, however often that was released since; None: it is gone."""
+    found: DeploymentRow | None = row
+    while found is not None and isinstance(found.source, OtherDeployment):
+        found = await queries.deployment(tx, found.source.deployment_id)
+    if found is None or not isinstance(found.source, UploadSource):
+        return None
+    upload = await upload_queries.complete_upload(tx, found.source.upload_id)
+    return None if upload is None else found.source
 
 
 def _kept(row: DeploymentRow) -> str:

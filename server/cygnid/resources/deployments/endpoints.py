@@ -3,11 +3,10 @@
 import msgspec
 
 from cygnid.core.access import Permission
-from cygnid.core.changes import Wake
 from cygnid.core.db import Read, Tx
-from cygnid.core.errors import InUse, InvalidState, NotFound, ValidationError
+from cygnid.core.errors import InUse, InvalidState, NotFound, PreconditionFailed, ValidationError
 from cygnid.core.http import Answer, Call, Producer, events, operation
-from cygnid.core.paging import Condition, where
+from cygnid.core.paging import Condition, PageQuery, where
 from cygnid.core.schemas import Page, Warning  # noqa: A004  the contract's name
 from cygnid.core.sse import StreamEnd
 from cygnid.resources.deployments import actions, queries
@@ -144,17 +143,17 @@ async def rollback(tx: Tx, call: Call, data: Rollback, access: DeploymentAccess)
     id="deployments.delete",
     needs=Permission.DEPLOYMENTS_DELETE,
     status=204,
-    errors=[InUse, InvalidState],
+    errors=[InUse, InvalidState, PreconditionFailed],
 )
 async def delete_deployment(tx: Tx, call: Call, access: DeploymentAccess) -> None:
     """Remove it with its artifact; not the current one."""
-    await actions.delete_deployment(tx, access, request_id=call.request_id)
+    await actions.delete_deployment(tx, access, if_match=call.if_match, request_id=call.request_id)
 
 
 @operation("GET", "/v1/deployments/{id}/events", id="deployments.events", needs=Permission.DEPLOYMENTS_READ)
-async def list_events(read: Read, access: DeploymentAccess) -> list[DeploymentEvent]:
+async def list_events(read: Read, access: DeploymentAccess, query: PageQuery) -> Page[DeploymentEvent]:
     """What happened to it, oldest first."""
-    return await queries.events(read, access.deployment.id)
+    return await queries.events(read, access.deployment.id, query)
 
 
 @operation(
@@ -189,7 +188,7 @@ async def stream_log(read: Read, call: Call, query: StepQuery, access: Deploymen
             return None
         return StreamEnd(reason="finished", status=row.status, exit_code=None)
 
-    wakes = [wake_of(access.project.id), Wake.LINES, *_ENDED]
+    wakes = [wake_of(access.project.id), *_ENDED]
     return follow(call.services, conditions, start, wakes=wakes, ended=ended)
 
 
@@ -220,7 +219,8 @@ async def rollback_project(tx: Tx, call: Call, data: ProjectRollback, access: En
     """Make an earlier deployment current again; by default the last success before this one."""
     environment = access.environment
     if data.deployment_id is None:
-        row = await queries.last_success(tx, environment.id, before=environment.current_deployment_id)
+        current = environment.current_deployment_id
+        row = await queries.before(tx, environment.id, await queries.deployment(tx, current) if current else None)
         if row is None:
             raise InvalidState(
                 f"{environment.name} has no earlier deployment to go back to.",

@@ -173,6 +173,33 @@ async def supersede_older(tx: Tx, row: DeploymentRow) -> None:
         await end(tx, found, "superseded", f"Superseded by {row.id}")
 
 
+async def prune(tx: Tx, project_id: str, *, keep: int, days: int) -> list[str]:
+    """Say that nothing may take these artifacts any more; what is to be removed from the disk. Nothing while a build
+    of the project runs, since it may be about to take one again: it waits likewise (`queries.is_pruning`)."""
+    for environment in await project_queries.environments(tx, project_id):
+        await lock(tx, environment.id)
+    if await queries.is_building(tx, project_id):
+        return []
+    digests = [row.digest for row in await queries.prunable(tx, keep=keep, days=days, project_id=project_id)]
+    await tx.execute(
+        "UPDATE artifacts SET pruned_at = $3 WHERE project_id = $1 AND digest = ANY($2) AND pruned_at IS NULL",
+        project_id,
+        digests,
+        clock.now(),
+    )
+    return digests
+
+
+async def note_removed(tx: Tx, project_id: str, digest: str) -> None:
+    await tx.execute(
+        """UPDATE artifacts SET removed_at = $3
+           WHERE project_id = $1 AND digest = $2 AND pruned_at IS NOT NULL AND removed_at IS NULL""",
+        project_id,
+        digest,
+        clock.now(),
+    )
+
+
 def closed(steps: list[DeploymentStep], status: Status) -> list[DeploymentStep]:
     """The steps of a deployment that has ended: none is pending or running."""
     ending: StepStatus = "success" if status == "success" else "failed" if status == "failed" else "canceled"

@@ -9,7 +9,7 @@ import msgspec
 
 from cygnid.build.base import Plan
 from cygnid.core.db import Read
-from cygnid.core.paging import Condition, Listing, fetch, where
+from cygnid.core.paging import Condition, Listing, PageQuery, fetch, where
 from cygnid.core.schemas import Page
 from cygnid.resources.deployments.schemas import (
     RUNNING,
@@ -21,6 +21,7 @@ from cygnid.resources.deployments.schemas import (
     DeploymentSource,
     DeploymentStep,
     Status,
+    StepName,
     Strategy,
     Trigger,
     Type,
@@ -42,6 +43,9 @@ _SELECT = """SELECT d.id, p.team_id, d.project_id, d.environment_id, d.environme
     LEFT JOIN artifacts a ON a.project_id = d.project_id AND a.digest = d.digest
     LEFT JOIN deployments b ON d.status = 'queued' AND b.environment_id = d.environment_id
         AND b.status IN ('building', 'releasing', 'deploying', 'verifying')"""
+_EVENTS = Listing(
+    select="SELECT number AS id, at, step, status, message FROM deployment_events", sorts={"at": "id"}, default="at"
+)
 _LISTING = Listing(select=_SELECT, sorts={"createdAt": "created_at", "updatedAt": "updated_at"})
 
 
@@ -103,9 +107,10 @@ class ArtifactRow(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.convert(self.plan, Plan, dec_hook=lambda kind, value: kind(value))
 
 
-class _Event(msgspec.Struct, frozen=True, kw_only=True):
+class _EventRow(msgspec.Struct, frozen=True, kw_only=True):
+    id: int
     at: datetime
-    step: Any
+    step: StepName | None
     status: Status
     message: str
 
@@ -167,14 +172,17 @@ def _matching(query: DeploymentQuery) -> list[Condition]:
     return found
 
 
-async def last_success(read: Read, environment_id: str, *, before: str | None) -> DeploymentRow | None:
-    """The newest that was live and whose artifact is kept, other than `before` (what is current) and older than it."""
+async def before(read: Read, environment_id: str, current: DeploymentRow | None) -> DeploymentRow | None:
+    """The newest older than what is current that was live and whose artifact is kept. When what is current was only
+    restarted, its own artifact is not what somebody wants back."""
     return await read.one(
         DeploymentRow,
         f"""{_SELECT} WHERE d.environment_id = $1 AND d.was_live AND d.removed_at IS NULL AND a.pruned_at IS NULL
-            AND ($2::text IS NULL OR d.id < $2) ORDER BY d.id DESC LIMIT 1""",
+            AND ($2::text IS NULL OR d.id < $2) AND ($3::text IS NULL OR d.digest <> $3)
+            ORDER BY d.id DESC LIMIT 1""",
         environment_id,
-        before,
+        current and current.id,
+        current.digest if current and current.type == "restart" else None,
     )
 
 
@@ -196,36 +204,56 @@ async def running(read: Read, environment_id: str) -> str | None:
     return found
 
 
-async def events(read: Read, deployment_id: str) -> list[DeploymentEvent]:
-    rows = await read.all(
-        _Event,
-        "SELECT at, step, status, message FROM deployment_events WHERE deployment_id = $1 ORDER BY number",
-        deployment_id,
+async def events(read: Read, deployment_id: str, query: PageQuery) -> Page[DeploymentEvent]:
+    page = await fetch(read, _EventRow, _EVENTS, query, [where("deployment_id = $1", deployment_id)])
+    return Page(
+        items=[DeploymentEvent(at=row.at, step=row.step, status=row.status, message=row.message) for row in page.items],
+        pagination=page.pagination,
     )
-    return [DeploymentEvent(at=row.at, step=row.step, status=row.status, message=row.message) for row in rows]
 
 
-async def prunable(read: Read, *, keep: int, days: int) -> Sequence[PrunableRow]:
-    """Artifacts that no environment serves, no deployment under way takes, and that are neither among the `keep` last
-    that were live in an environment nor younger than `days`."""
+async def is_pruning(read: Read, project_id: str) -> bool:
+    """Whether an artifact of the project is on its way from the disk: a build might find half of it. One that cannot be
+    removed is not waited for."""
+    return await read.value(
+        """SELECT EXISTS (SELECT FROM artifacts WHERE project_id = $1 AND removed_at IS NULL
+               AND pruned_at > now() - interval '5 minutes')""",
+        project_id,
+    )
+
+
+async def is_building(read: Read, project_id: str) -> bool:
+    return await read.value(
+        "SELECT EXISTS (SELECT FROM deployments WHERE project_id = $1 AND status = 'building')", project_id
+    )
+
+
+async def prunable(read: Read, *, keep: int, days: int, project_id: str | None = None) -> Sequence[PrunableRow]:
+    """Artifacts (of the project) that no environment serves, no deployment under way takes and no instance runs, and
+    that are neither among the `keep` last that were live in an environment nor, having never been live, younger than
+    `days`. Also those that were pruned and may still be on the disk."""
     return await read.all(
         PrunableRow,
-        """WITH ranked AS (
-               SELECT project_id, digest, row_number() OVER (PARTITION BY environment_id ORDER BY id DESC) AS place
-               FROM deployments WHERE was_live AND removed_at IS NULL)
+        """WITH live AS (
+               SELECT project_id, digest, rank() OVER (PARTITION BY environment_id ORDER BY last DESC) AS place
+               FROM (SELECT project_id, environment_id, digest, max(id) AS last FROM deployments
+                     WHERE was_live AND removed_at IS NULL GROUP BY project_id, environment_id, digest) newest)
            SELECT a.project_id, a.digest FROM artifacts a
-           WHERE a.pruned_at IS NULL
-               AND NOT EXISTS (SELECT FROM deployments d JOIN environments e ON e.id = d.environment_id
+           WHERE ($3::text IS NULL OR a.project_id = $3) AND a.removed_at IS NULL AND (a.pruned_at IS NOT NULL OR (
+               NOT EXISTS (SELECT FROM deployments d JOIN environments e ON e.id = d.environment_id
                    WHERE d.project_id = a.project_id AND d.digest = a.digest
                        AND (e.current_deployment_id = d.id OR d.finished_at IS NULL))
-               AND NOT EXISTS (SELECT FROM ranked r
-                   WHERE r.project_id = a.project_id AND r.digest = a.digest AND r.place <= $1)
-               AND (a.created_at < now() - make_interval(days => $2)
-                   OR EXISTS (SELECT FROM ranked r WHERE r.project_id = a.project_id AND r.digest = a.digest)
+               AND NOT EXISTS (SELECT FROM releases r JOIN instances i ON i.deployment_id = r.deployment_id
+                   WHERE r.project_id = a.project_id AND r.path = a.path AND i.forgotten_at IS NULL)
+               AND NOT EXISTS (SELECT FROM live l
+                   WHERE l.project_id = a.project_id AND l.digest = a.digest AND l.place <= $1)
+               AND (EXISTS (SELECT FROM live l WHERE l.project_id = a.project_id AND l.digest = a.digest)
                    OR NOT EXISTS (SELECT FROM deployments d WHERE d.project_id = a.project_id AND d.digest = a.digest
-                       AND d.removed_at IS NULL))""",
+                       AND d.removed_at IS NULL AND d.finished_at >= now() - make_interval(days => $2)))))
+           ORDER BY a.project_id, a.digest""",
         keep,
         days,
+        project_id,
     )
 
 

@@ -1,13 +1,14 @@
 """What follows a deployment: a worker takes it through its steps, and old artifacts are removed."""
 
 import asyncio
+from datetime import timedelta
 
 from cygnid.backends import Backends
 from cygnid.core.changes import Wake
 from cygnid.core.db import begin, read
 from cygnid.core.reconcile import reconcile
 from cygnid.core.work import Claim, Lost, work
-from cygnid.resources.deployments import queries
+from cygnid.resources.deployments import progress, queries
 from cygnid.resources.deployments.schemas import ENDS, DeploymentEvents
 from cygnid.resources.deployments.steps import course, ends
 from cygnid.resources.deployments.steps.attempt import Attempt, StepFailed
@@ -34,23 +35,23 @@ async def give_up(backends: Backends, claim: Claim, why: Lost) -> None:
 
 
 @work(table="deployments", lost=give_up, max_attempts=3, concurrency=4)
-async def run_deployment(backends: Backends, claim: Claim) -> None:
+async def run_deployment(backends: Backends, claim: Claim) -> timedelta | None:
     """From where its row says it is to its end. Waits for nothing that another deployment of the environment holds."""
     attempt = await _load(backends, claim)
     if attempt is None or attempt.row.status in ENDS:
-        return
+        return None
     working = asyncio.create_task(course.run(attempt))
     canceled = asyncio.create_task(_until_cancel(attempt))
     try:
         await asyncio.wait({working, canceled}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
-            working.result()
-            return
+            return working.result()
         canceled.result()
         working.cancel()
         await asyncio.wait({working})
         await ends.clean_up(attempt)
         await ends.cancel(attempt, "Canceled")
+        return None
     finally:
         for task in (working, canceled):
             task.cancel()
@@ -88,16 +89,15 @@ async def _until_cancel(attempt: Attempt) -> None:
 
 @reconcile(on=[DeploymentEvents.SUCCESS, DeploymentEvents.DELETED], minutes=60)
 async def prune_artifacts(backends: Backends) -> None:
-    """Remove what nobody can roll back to any more. The row says so first: a deployment that begins meanwhile fails
-    plainly instead of running half a release."""
+    """Remove what nobody can roll back to any more. The row says so first, so that no deployment takes it meanwhile."""
     settings = backends.settings
+    keep, days = settings.keep_artifacts, settings.keep_artifact_days
     async with read(backends.pool) as reader:
-        rows = await queries.prunable(reader, keep=settings.keep_artifacts, days=settings.keep_artifact_days)
-    for row in rows:
+        rows = await queries.prunable(reader, keep=keep, days=days)
+    for project_id in dict.fromkeys(row.project_id for row in rows):
         async with begin(backends.pool) as tx:
-            await tx.execute(
-                "UPDATE artifacts SET pruned_at = now() WHERE project_id = $1 AND digest = $2 AND pruned_at IS NULL",
-                row.project_id,
-                row.digest,
-            )
-        await backends.builder.remove(row.project_id, row.digest)
+            digests = await progress.prune(tx, project_id, keep=keep, days=days)
+        for digest in digests:
+            await backends.builder.remove(project_id, digest)
+            async with begin(backends.pool) as tx:
+                await progress.note_removed(tx, project_id, digest)

@@ -63,7 +63,8 @@ async def keep_artifact(tx: Tx, attempt: Attempt, artifact: Artifact) -> None:
         """INSERT INTO artifacts (project_id, digest, kind, path, size_bytes, plan, mounts, env, created_at)
            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now())
            ON CONFLICT (project_id, digest) DO UPDATE SET path = excluded.path, size_bytes = excluded.size_bytes,
-               plan = excluded.plan, mounts = excluded.mounts, env = excluded.env, pruned_at = NULL""",
+               plan = excluded.plan, mounts = excluded.mounts, env = excluded.env, pruned_at = NULL,
+               removed_at = NULL""",
         attempt.project.id,
         artifact.digest,
         artifact.kind,

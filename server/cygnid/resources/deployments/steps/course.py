@@ -19,15 +19,18 @@ from cygnid.resources.projects import actions as projects
 from cygnid.resources.routes import queries as routes
 
 _STOP_SECONDS = 60.0
+_PRUNING = timedelta(seconds=0.2)
+"""How long a build waits, again and again, while an artifact of its project is being removed."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 log = logging.getLogger("cygnid.deployments")
 
 
-async def run(attempt: Attempt) -> None:
-    """To its end. Raises LeaseLost, and what the database raises while it is away: then it is tried again."""
+async def run(attempt: Attempt) -> timedelta | None:
+    """To its end; None, or when it is to be tried again. Raises LeaseLost, and what the database raises while it is
+    away."""
     try:
         try:
-            await _through_its_steps(attempt)
+            return await _through_its_steps(attempt)
         except OSError as error:
             if error.errno not in _FULL:
                 raise
@@ -46,11 +49,14 @@ async def run(attempt: Attempt) -> None:
         await ends.clean_up(attempt)
         hint = "Deploy again. If it stays, whoever runs this installation finds its id in the worker's log."
         await ends.fail(attempt, StepFailed("internal", "Something failed on our side.", hint=hint))
+    return None
 
 
-async def _through_its_steps(attempt: Attempt) -> None:
-    if attempt.row.status == "queued" and not await _leave_queue(attempt):
-        return
+async def _through_its_steps(attempt: Attempt) -> timedelta | None:
+    if attempt.row.status == "queued":
+        pause = await _leave_queue(attempt)
+        if pause is not None or attempt.row.status == "queued":
+            return pause
     if attempt.taken_over:
         await ends.clean_up(attempt)
     if attempt.row.status != "verifying":
@@ -62,15 +68,21 @@ async def _through_its_steps(attempt: Attempt) -> None:
     if attempt.row.status == "deploying":
         await _deploy(attempt)
     await _verify(attempt)
+    return None
 
 
-async def _leave_queue(attempt: Attempt) -> bool:
-    """False: another holds the environment, whose end makes this one due again; or it is not queued any more."""
+async def _leave_queue(attempt: Attempt) -> timedelta | None:
+    """It stays queued while another holds the environment, whose end makes this one due again, or for as long as is
+    returned."""
     async with attempt.begin() as tx:
         row = attempt.row
-        if row.status != "queued" or await queries.running(tx, attempt.environment.id) is not None:
-            return False
+        if row.status != "queued":
+            raise LeaseLost
+        if await queries.running(tx, attempt.environment.id) is not None:
+            return None
         attempt.require_wanted()
+        if row.digest is None and await queries.is_pruning(tx, attempt.project.id):
+            return _PRUNING
         warnings = await env.pin(tx, attempt.environment, row.id, like=row.env_like)
         await tx.execute(
             "UPDATE deployments SET previous_id = $2, deadline_at = now() + $3 WHERE id = $1",
@@ -84,7 +96,7 @@ async def _leave_queue(attempt: Attempt) -> bool:
             await _begin_build(tx, attempt, "Building")
         else:
             await _begin_release(tx, attempt)
-    return True
+    return None
 
 
 async def _begin_build(tx: Tx, attempt: Attempt, message: str) -> None:

@@ -83,8 +83,8 @@ async def run_command(attempt: Attempt, artifact: ArtifactRow, command: str) -> 
         env={
             **artifact.env,
             **plan.env,
-            **platform_env(backends.settings, attempt.project.name, attempt.environment.name, attempt.row.id),
             **{variable.key: variable.value for variable in pinned if variable.type != "file"},
+            **platform_env(backends.settings, attempt.project.name, attempt.environment.name, attempt.row.id),
         },
         files={variable.key: variable.value for variable in pinned if variable.type == "file"},
         mounts=tuple((Path(source), target) for source, target in artifact.mounts),
