@@ -6,6 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
+HttpProtocol = Literal["http1", "h2c"]
+"""What an app speaks on its port; h2c: HTTP/2 without TLS, with prior knowledge, as gRPC servers do."""
+
 
 class StaleLeader(Exception):
     """A newer leader has acted on this folder: the caller must stop."""
@@ -129,9 +132,10 @@ class Runtime(Protocol):
         ...
 
     async def probe(
-        self, address: Address, *, host: str, path: str, protocol: str, timeout_seconds: float
+        self, address: Address, *, host: str, path: str, protocol: HttpProtocol, scheme: str, timeout_seconds: float
     ) -> ProbeResult:
-        """One GET to the instance itself with the app's Host; no redirect followed."""
+        """One GET to the instance itself in the protocol that it speaks, with the app's Host and the `scheme` of its
+        URL as X-Forwarded-Proto; no redirect followed."""
         ...
 
     async def connections(self, address: Address) -> int:

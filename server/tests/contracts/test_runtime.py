@@ -144,7 +144,9 @@ async def test_an_instance_starts_listens_and_answers(subject: Subject) -> None:
     await subject.listening(spec)
     seen = await subject.look(spec)
     assert (seen.running, seen.address, seen.exit) == (True, address, None)
-    answer = await subject.runtime.probe(address, host="a.example", path="/", protocol="http", timeout_seconds=LIMIT)
+    answer = await subject.runtime.probe(
+        address, host="a.example", path="/", protocol="http1", scheme="http", timeout_seconds=LIMIT
+    )
     assert (answer.status, answer.error) == (200, None)
     assert (await subject.stop(spec)).signal == "SIGTERM"
 
@@ -218,7 +220,9 @@ async def test_what_never_listens_is_seen_not_to(subject: Subject) -> None:
     assert address is not None
     await subject.said(spec)
     assert (await subject.look(spec)).listening == "no"
-    answer = await subject.runtime.probe(address, host="a", path="/", protocol="http", timeout_seconds=LIMIT)
+    answer = await subject.runtime.probe(
+        address, host="a", path="/", protocol="http1", scheme="http", timeout_seconds=LIMIT
+    )
     assert answer.status is None
     assert answer.error is not None
 
@@ -346,7 +350,7 @@ async def test_a_probe_asks_as_the_edge_would(subject: Subject) -> None:
 
     async def ask(path: str) -> int | None:
         answer = await subject.runtime.probe(
-            address, host="app.example", path=path, protocol="https", timeout_seconds=LIMIT
+            address, host="app.example", path=path, protocol="http1", scheme="https", timeout_seconds=LIMIT
         )
         return answer.status
 
@@ -360,7 +364,9 @@ async def test_a_probe_asks_as_the_edge_would(subject: Subject) -> None:
 async def test_a_probe_says_why_there_is_no_answer(subject: Subject) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = Address(host="127.0.0.1", port=silent.getsockname()[1])
-        answer = await subject.runtime.probe(address, host="a", path="/", protocol="http", timeout_seconds=0.05)
+        answer = await subject.runtime.probe(
+            address, host="a", path="/", protocol="http1", scheme="http", timeout_seconds=0.05
+        )
     assert answer.status is None
     assert answer.error == "no answer within 0.05 s"
 

@@ -21,6 +21,7 @@ from cygnid.runtime.base import (
     CommandResult,
     CommandSpec,
     Exit,
+    HttpProtocol,
     InstanceSpec,
     Observed,
     ProbeResult,
@@ -92,9 +93,11 @@ class FakeRuntime:
         ]
 
     async def probe(
-        self, address: Address, *, host: str, path: str, protocol: str, timeout_seconds: float
+        self, address: Address, *, host: str, path: str, protocol: HttpProtocol, scheme: str, timeout_seconds: float
     ) -> ProbeResult:
-        return await probe(address, host=host, path=path, protocol=protocol, timeout_seconds=timeout_seconds)
+        return await probe(
+            address, host=host, path=path, protocol=protocol, scheme=scheme, timeout_seconds=timeout_seconds
+        )
 
     async def connections(self, address: Address) -> int:
         return connections(host=address.host, port=address.port)

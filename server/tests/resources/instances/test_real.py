@@ -91,7 +91,9 @@ class Installation:
         if row.host is None or row.port is None:
             return False
         address = Address(host=row.host, port=row.port)
-        probe = await self.stage.runtime.probe(address, host="a", path="/", protocol="http", timeout_seconds=LIMIT)
+        probe = await self.stage.runtime.probe(
+            address, host="a", path="/", protocol="http1", scheme="http", timeout_seconds=LIMIT
+        )
         return probe.status == 200
 
     async def _is_confirmed(self, version: int) -> bool:

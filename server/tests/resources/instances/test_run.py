@@ -35,7 +35,12 @@ async def ask(stage: Stage, instance_id: str, path: str) -> None:
     assert row.host
     assert row.port
     await stage.runtime.probe(
-        Address(host=row.host, port=row.port), host="a", path=path, protocol="http", timeout_seconds=LIMIT
+        Address(host=row.host, port=row.port),
+        host="a",
+        path=path,
+        protocol="http1",
+        scheme="http",
+        timeout_seconds=LIMIT,
     )
 
 

@@ -78,7 +78,12 @@ class Checker:
         spec = row.spec
         interval = spec.health_check.interval_seconds if spec.health_check else INTERVAL_SECONDS
         result = await self.backends.runtime.probe(
-            address, host=url.netloc, path=spec.probe_path, protocol=url.scheme, timeout_seconds=PROBE_SECONDS
+            address,
+            host=url.netloc,
+            path=spec.probe_path,
+            protocol=spec.protocol,
+            scheme=url.scheme,
+            timeout_seconds=PROBE_SECONDS,
         )
         if spec.accepts(result.status):
             health.next_at, health.failures, health.answered = time.monotonic() + interval, 0, False
