@@ -84,6 +84,7 @@ def document(operations: Sequence[Operation], *, version: str) -> dict[str, Any]
         "servers": [{"url": "https://api.cygni.dev", "description": "Stands for your own installation's URL."}],
         "paths": paths,
         "components": {
+            "headers": _HEADERS,
             "schemas": {name: strict(schema) for name, schema in sorted(components.items())},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
@@ -116,7 +117,7 @@ def _operation(item: Operation, envelope: type[msgspec.Struct] | None) -> dict[s
     for status, names in codes.items():
         answers[str(status)] = {"description": ", ".join(names), "content": _json(ErrorAnswer)}
         if status in (429, 503):
-            answers[str(status)]["headers"] = {"Retry-After": _HEADERS["Retry-After"]}
+            answers[str(status)]["headers"] = {"Retry-After": _header("Retry-After")}
     out: dict[str, Any] = {
         "operationId": item.id,
         "summary": item.summary,
@@ -145,6 +146,10 @@ def _operation(item: Operation, envelope: type[msgspec.Struct] | None) -> dict[s
     return out
 
 
+def _header(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/headers/{name}"}
+
+
 def _is_tagged(item: Operation) -> bool:
     return item.method == "GET" and item.kind != "events"
 
@@ -159,7 +164,7 @@ def _success(item: Operation, envelope: type[msgspec.Struct] | None) -> dict[str
         names.append("Location")
     if get_origin(item.result) is Page:
         names.append("Link")
-    found: dict[str, Any] = {"description": "Success", "headers": {name: _HEADERS[name] for name in sorted(names)}}
+    found: dict[str, Any] = {"description": "Success", "headers": {name: _header(name) for name in sorted(names)}}
     if item.kind == "events":
         # of each frame's data; a client parses the stream by the rules of server-sent events
         found["content"] = {"text/event-stream": {"schema": {"$ref": _REF.format(name=item.result.__name__)}}}
