@@ -1,11 +1,14 @@
 """Installations for tests: started by them, gone without a trace afterwards."""
 
+import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+import cygnid
 from tests.e2e.harness import Installation
 
 
@@ -16,18 +19,26 @@ def toolchains() -> Iterator[Path]:
         yield Path(folder) / "toolchains"
 
 
+@contextmanager
+def _folder() -> Generator[Path]:
+    with tempfile.TemporaryDirectory(prefix="cygni-test-") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
 @pytest.fixture
-def installed(open_folder: Path, toolchains: Path) -> Iterator[Callable[..., Installation]]:
+def installed(toolchains: Path) -> Iterator[Callable[..., Installation]]:
     """Makes installations, not started yet."""
-    made: list[Installation] = []
+    with _folder() as folder:
+        made: list[Installation] = []
 
-    def make(name: str = "data", **env: str) -> Installation:
-        made.append(Installation(open_folder, toolchains, name, env))
-        return made[-1]
+        def make(name: str = "data", **env: str) -> Installation:
+            made.append(Installation(folder, toolchains, name, env))
+            return made[-1]
 
-    yield make
-    for each in made:
-        each.stop()
+        yield make
+        for each in made:
+            each.stop()
 
 
 @pytest.fixture
@@ -36,3 +47,31 @@ def cygni(installed: Callable[..., Installation]) -> Installation:
     made = installed()
     made.up()
     return made
+
+
+@pytest.fixture(scope="module")
+def shared(toolchains: Path) -> Iterator[Installation]:
+    """One for all tests of a module, whose leases lapse soon."""
+    with _folder() as folder:
+        made = Installation(folder, toolchains, env={"CYGNI_LEASE_SECONDS": "3", "CYGNI_DEFAULT_PLAN": "enterprise"})
+        try:
+            made.up()
+            yield made
+        finally:
+            made.stop()
+
+
+@pytest.fixture
+def other_build() -> Iterator[Callable[[], dict[str, str]]]:
+    """The environment of another build of the platform: a copy of this one with one line more."""
+    with _folder() as folder:
+
+        def make() -> dict[str, str]:
+            package = Path(cygnid.__file__ or "").parent
+            leave_out = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(package, folder / "server" / "cygnid", ignore=leave_out)
+            (folder / "requirements.lock").write_text("another")
+            folder.chmod(0o755)
+            return {"PYTHONPATH": str(folder / "server")}
+
+        yield make

@@ -11,8 +11,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,12 @@ class Answer:
     status: int
     body: str
     headers: dict[str, str]
+
+
+@dataclass
+class Visits:
+    seen: int = 0
+    failed: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -95,12 +102,77 @@ class Installation:
         except OSError:
             return "refused"
 
+    def deploy(self, folder: Path, project: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.cygni("deploy", str(folder), "--project", project, "--yes", check=check)
+
+    def begin(self, folder: Path, project: str) -> str:
+        """Start a deployment and do not wait; its id."""
+        said = self.cygni("deploy", str(folder), "--project", project, "--yes", "--detach", "--json").stdout
+        return json.loads(said.splitlines()[-1])["id"]
+
+    def deployment(self, identity: str) -> dict[str, Any]:
+        return self.api("GET", f"/deployments/{identity}")
+
+    def ended(self, identity: str) -> dict[str, Any]:
+        """The deployment, once it is over."""
+        until(lambda: self.deployment(identity)["finishedAt"], f"the end of {identity}")
+        return self.deployment(identity)
+
+    def instances(self, project: str) -> dict[str, str]:
+        """Id → status of those that are meant to run."""
+        found = self.api("GET", f"/projects/{project}/instances")
+        return {each["id"]: each["status"] for each in found if each["status"] not in ("stopped", "stopping")}
+
     def get(self, project: str, path: str = "/") -> Answer:
         """What a visitor sees."""
         return _get(self.apps_port, f"{project}.localhost:{self.apps_port}", path)
 
+    @contextlib.contextmanager
+    def visited(self, project: str) -> Generator["Visits"]:
+        """Somebody reads the application and the API's health all the while."""
+        visits = Visits()
+        over = threading.Event()
+
+        def visit(port: int, host: str, path: str) -> None:
+            while not over.is_set():
+                try:
+                    status = _get(port, host, path).status
+                except (OSError, http.client.HTTPException) as error:
+                    visits.failed.append(f"{host}{path}: {error!r}")
+                else:
+                    visits.seen += 1
+                    if status != 200:
+                        visits.failed.append(f"{host}{path}: {status}")
+                over.wait(0.01)
+
+        app, api = (self.apps_port, f"{project}.localhost", "/"), (self.port, "127.0.0.1", "/v1/health")
+        threads = [threading.Thread(target=visit, args=each) for each in (app, api)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield visits
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+
+    def reboot(self) -> None:
+        """What a power cut and the next start leave: files, made while the machine had another boot id."""
+        for pid in self._processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        until(lambda: not self._processes(), "the end of all processes")
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        for path in (path for path in self.data.rglob("*") if path.is_file() and path.suffix in (".pid", ".json")):
+            if boot in (text := path.read_text(errors="replace")):
+                path.write_text(text.replace(boot, boot[::-1]))
+        for folder in self._groups():
+            folder.rmdir()
+
     def stop(self) -> None:
         """Whatever runs of it, so that nothing is left."""
+        log = self.data / "logs" / "cygnid.log"
+        print(log.read_text()[-8000:] if log.exists() else "no log")  # shown of tests that fail
         self.cygnid("down", "--apps", check=False)
         left = self.leftovers()
         for pid in self._processes():
@@ -111,14 +183,19 @@ class Installation:
     def leftovers(self) -> list[str]:
         """Processes, control groups, networks and mounts of it: none, once it has been stopped."""
         found = [f"process {pid}: {_command(pid)}" for pid in self._processes()]
-        record = self.data / "installation.json"
-        if record.exists():
-            name = json.loads(record.read_text())["installationId"]
-            found += [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/cygni-{name}*")]
-            link = f"cy{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-            found += [str(path) for path in Path("/sys/class/net").glob(f"{link}*")]
+        link = f"cy{hashlib.sha256(self._id().encode()).hexdigest()[:8]}"
+        found += [str(path) for path in (*self._groups(), *Path("/sys/class/net").glob(f"{link}*"))]
         mounts = Path("/proc/self/mounts").read_text().splitlines()
         return found + [line for line in mounts if str(self.data) in line]
+
+    def _id(self) -> str:
+        record = self.data / "installation.json"
+        return json.loads(record.read_text())["installationId"] if record.exists() else "none"
+
+    def _groups(self) -> list[Path]:
+        """Control groups, the inner ones first."""
+        found = Path("/sys/fs/cgroup").glob(f"**/cygni-{self._id()}/**/")
+        return sorted(found, key=lambda path: len(path.parts), reverse=True)
 
     def _processes(self) -> list[int]:
         """Those that know its folder or run as one of its users."""
