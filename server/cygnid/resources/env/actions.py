@@ -29,7 +29,7 @@ from cygnid.resources.projects import queries as projects
 from cygnid.resources.projects.access import ProjectAccess
 from cygnid.resources.projects.queries import EnvironmentRow, ProjectRow
 
-__all__ = ["copy", "create", "delete", "pin", "reveal", "rollback", "take_out", "update"]
+__all__ = ["copy", "create", "delete", "lock", "pin", "record_export", "reveal", "rollback", "take_out", "update"]
 HIDDEN = "***"
 MAX_VARIABLES = 1000
 """Of a project."""
@@ -49,7 +49,7 @@ async def create(
     request_id: str | None = None,
 ) -> str:
     """The new variable's id. Raises ValidationError, EnvOverlap (from the unique index, not from a look)."""
-    await _lock(tx, access.project)
+    await lock(tx, access.project)
     _check(values.problems(key, value))
     variable_id, now = new_id("env"), clock.now()
     await tx.execute(
@@ -207,7 +207,7 @@ async def copy(
 ) -> list[Warning]:
     """Give an environment variables of its own, as another one has them. Secrets and files are copied for who may
     reveal them; for others they are empty, with a warning each."""
-    await _lock(tx, access.project)
+    await lock(tx, access.project)
     may_reveal = Permission.ENV_REVEAL in access.permissions
     warnings: list[Warning] = []
     for found in await queries.effective(tx, source):
@@ -231,11 +231,7 @@ async def copy(
 
 
 async def lock(tx: Tx, project: ProjectRow) -> None:
-    """Until the transaction ends nobody else changes the project's variables."""
-    await _lock(tx, project)
-
-
-async def _lock(tx: Tx, project: ProjectRow) -> None:
+    """Until the transaction ends nobody else changes the project's variables. Raises NotFound, InvalidState."""
     found = await projects.project_for_change(tx, project.id)
     if found is None:
         raise NotFound
@@ -245,7 +241,7 @@ async def _lock(tx: Tx, project: ProjectRow) -> None:
 
 async def _locked(tx: Tx, secrets: Secrets, access: VariableAccess, if_match: int | None) -> VariableRow:
     """As it is now: between the look of the access and this, another request may have changed it."""
-    await _lock(tx, access.project)
+    await lock(tx, access.project)
     row = await queries.variable(tx, access.variable.id)
     if row is None:
         raise NotFound
@@ -307,6 +303,7 @@ async def _add_version(tx: Tx, variable_id: str, actor: Actor, *, sealed: bytes,
 
 async def _delete(tx: Tx, access: ProjectAccess, row: VariableRow, *, request_id: str | None) -> None:
     await _record(tx, access, EnvEvent.DELETED, row, request_id=request_id)
+    await tx.execute("UPDATE env_variables SET deleted_at = $2 WHERE id = $1", row.id, clock.now())
     await tx.execute("DELETE FROM env_entries WHERE variable_id = $1", row.id)
     # what nobody has pinned is gone at once; the rest stays for as long as such a deployment may start again
     await tx.execute(
@@ -314,7 +311,6 @@ async def _delete(tx: Tx, access: ProjectAccess, row: VariableRow, *, request_id
                AND NOT EXISTS (SELECT FROM env_pins p WHERE p.variable_id = n.variable_id AND p.version = n.version)""",
         row.id,
     )
-    await tx.execute("UPDATE env_variables SET deleted_at = $2 WHERE id = $1", row.id, clock.now())
     await tx.execute(
         "DELETE FROM env_variables v WHERE id = $1 AND NOT EXISTS (SELECT FROM env_versions WHERE variable_id = v.id)",
         row.id,

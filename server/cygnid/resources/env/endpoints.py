@@ -6,7 +6,7 @@ import msgspec
 
 from cygnid.core.access import Permission
 from cygnid.core.db import Read, Tx
-from cygnid.core.errors import InvalidState, PreconditionFailed
+from cygnid.core.errors import InvalidState, NameTaken, PreconditionFailed
 from cygnid.core.http import Answer, Call, operation
 from cygnid.core.paging import PageQuery
 from cygnid.core.schemas import Page, Warning  # noqa: A004  the contract's name
@@ -31,7 +31,11 @@ from cygnid.resources.env.schemas import (
     EnvVariableValue,
     EnvVersion,
 )
-from cygnid.resources.projects.access import ProjectAccess
+from cygnid.resources.projects import actions as projects
+from cygnid.resources.projects import queries as project_queries
+from cygnid.resources.projects import rules
+from cygnid.resources.projects.access import ProjectAccess, environment_access
+from cygnid.resources.projects.schemas import Environment, EnvironmentInput
 
 _VARIABLE = "/v1/env/{id}"
 
@@ -209,6 +213,35 @@ async def roll_back_variable(tx: Tx, call: Call, access: VariableAccess, data: E
         tx, call.services.secrets, access, data.version, if_match=call.if_match, request_id=call.request_id
     )
     return await _answer(tx, call, access, access.variable.id)
+
+
+@operation(
+    "POST",
+    "/v1/projects/{id}/environments",
+    id="environments.create",
+    needs=Permission.PROJECTS_WRITE,
+    status=201,
+    answers=Environment,
+    errors=[NameTaken, InvalidState],
+    example={"name": "staging", "type": "custom", "cloneFrom": "production"},
+)
+async def create_environment(tx: Tx, call: Call, access: ProjectAccess, data: EnvironmentInput) -> Answer:
+    """Create an environment, with the variables of another if `cloneFrom` names one; secrets are copied with their
+    values for who may reveal them."""
+    rules.check(rules.environment_name(data.name))
+    row = await projects.create_environment(
+        tx, access, access.project, name=data.name, kind=data.type, request_id=call.request_id
+    )
+    warnings: list[Warning] = []
+    if data.clone_from is not None:
+        source = await environment_access(tx, call.actor, access.project.id, data.clone_from, Permission.PROJECTS_WRITE)
+        warnings = await actions.copy(tx, call.services.secrets, access, source.environment, row)
+    return Answer(
+        data=project_queries.shown_environment(access.project, row),
+        version=row.version,
+        location=f"/v1/projects/{access.project.id}/environments/{row.name}",
+        warnings=warnings,
+    )
 
 
 async def _set_all(

@@ -15,6 +15,11 @@ async def pin(tx: Tx, environment: EnvironmentRow, deployment_id: str, *, like: 
     `like`: the deployment whose versions are taken again, except those of keys deleted since: a deleted secret never
     comes back. Returns one warning for each key that is then not what it is now.
     """
+    # who deletes one waits until it is pinned, and so keeps it
+    await tx.execute(
+        "SELECT FROM env_variables WHERE project_id = $1 AND deleted_at IS NULL ORDER BY id FOR SHARE",
+        environment.project_id,
+    )
     chosen, warnings = await _choose(tx, environment, like)
     is_first = await tx.execute(
         "INSERT INTO env_pin_sets (deployment_id, environment_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",

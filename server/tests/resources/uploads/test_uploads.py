@@ -233,3 +233,18 @@ async def test_it_is_used_only_when_complete(api: Api) -> None:
         mine = Actor(type="user", id=api.owner_id, name="")
         assert await queries.usable(tx, mine, made["id"]) is not None
         assert await queries.usable(tx, Actor(type="user", id=api.outsider_id, name=""), made["id"]) is None
+
+
+async def test_the_sdk_uploads_a_folder(api: Api, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cygni._runtime import uploads
+
+    monkeypatch.setattr(uploads, "PART_BYTES", 50_000)
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "noise").write_bytes(os.urandom(200_000))
+    told: list[tuple[int, int]] = []
+    owner = await api.owner()
+    upload = (await owner.upload_directory(source, on_progress=lambda *now: told.append(now))).data
+    assert upload["status"] == "complete"
+    assert len(told) >= 5, "in parts"
+    assert sha256(stored(api, upload)).hexdigest() == upload["sha256"]
