@@ -16,7 +16,6 @@ from cygnid.resources.projects.access import (
 from cygnid.resources.projects.schemas import (
     ConfirmQuery,
     Environment,
-    EnvironmentInput,
     Project,
     ProjectInput,
     ProjectPatch,
@@ -156,29 +155,6 @@ async def resume_project(tx: Tx, call: Call, access: ProjectAccess) -> Answer:
 async def list_environments(read: Read, access: ProjectAccess, query: PageQuery) -> Page[Environment]:
     """List the environments of a project."""
     return await queries.listed_environments(read, access.project, query)
-
-
-@operation(
-    "POST",
-    "/v1/projects/{id}/environments",
-    id="environments.create",
-    needs=Permission.PROJECTS_WRITE,
-    status=201,
-    answers=Environment,
-    errors=[NameTaken, InvalidState],
-    example={"name": "staging", "type": "custom"},
-)
-async def create_environment(tx: Tx, call: Call, access: ProjectAccess, data: EnvironmentInput) -> Answer:
-    """Create an environment."""
-    rules.check(rules.environment_name(data.name))
-    row = await actions.create_environment(
-        tx, access, access.project, name=data.name, kind=data.type, request_id=call.request_id
-    )
-    return Answer(
-        data=queries.shown_environment(access.project, row),
-        version=row.version,
-        location=f"/v1/projects/{access.project.id}/environments/{row.name}",
-    )
 
 
 @operation("GET", _ENVIRONMENT, id="environments.get", needs=Permission.PROJECTS_READ, answers=Environment)

@@ -123,6 +123,8 @@ class ConfirmQuery(In, frozen=True, kw_only=True):
 class EnvironmentInput(In, frozen=True, kw_only=True):
     name: str
     type: EnvironmentType = "custom"
+    clone_from: str | None = None
+    """An environment whose variables the new one gets as its own."""
 
 
 class DeploymentSummary(Out, frozen=True, kw_only=True):
