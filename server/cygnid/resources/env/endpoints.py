@@ -226,8 +226,9 @@ async def roll_back_variable(tx: Tx, call: Call, access: VariableAccess, data: E
     example={"name": "staging", "type": "custom", "cloneFrom": "production"},
 )
 async def create_environment(tx: Tx, call: Call, access: ProjectAccess, data: EnvironmentInput) -> Answer:
-    """Create an environment, with the variables of another if `cloneFrom` names one; secrets are copied with their
-    values for who may reveal them."""
+    """Create an environment, with the variables of another if `cloneFrom` names one.
+
+    Secrets are copied with their values for who may reveal them."""
     rules.check(rules.environment_name(data.name))
     row = await projects.create_environment(
         tx, access, access.project, name=data.name, kind=data.type, request_id=call.request_id
