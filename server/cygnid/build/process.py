@@ -303,7 +303,7 @@ class ProcessBuilder:
         else:
             refuse_secrets(release, corner.request.secrets)
         fallback = plan.fallback if plan.fallback and (release / plan.fallback).is_file() else None
-        return seal(release), fallback
+        return seal(release, for_overlay=plan.kind != "static"), fallback
 
     def _take_output(self, plan: Plan, work: Path) -> None:
         """Make the output folder the release."""

@@ -67,9 +67,11 @@ def _copy_file(source: str, target: Path) -> None:
         os.fchmod(to_file.fileno(), 0o755 if info.st_mode & 0o111 else 0o644)
 
 
-def seal(folder: Path) -> int:
+def seal(folder: Path, *, for_overlay: bool = False) -> int:
     """Take every write permission, as root also the ownership; what is no file, folder or link is deleted. Nothing
-    of the build may still run. Returns the size in bytes."""
+    of the build may still run. `for_overlay` leaves the owner's write permission, which an app has over its own copy:
+    instances see the release below a disposable overlay and as theirs. Returns the size in bytes."""
+    write = 0o200 if for_overlay else 0
     size = 0
     owner = os.geteuid()
     for path, info in _walk(folder):
@@ -81,7 +83,7 @@ def seal(folder: Path) -> int:
             os.chown(path, owner, os.getegid(), follow_symlinks=False)
         if stat.S_ISLNK(mode):
             continue
-        wanted = 0o555 if stat.S_ISDIR(mode) or mode & 0o111 else 0o444
+        wanted = write | (0o555 if stat.S_ISDIR(mode) or mode & 0o111 else 0o444)
         if stat.S_IMODE(mode) != wanted:
             path.chmod(wanted)
         if stat.S_ISREG(mode):

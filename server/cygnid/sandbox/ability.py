@@ -13,6 +13,8 @@ class SandboxAbility:
     cgroups: Literal["v1", "v2", "none"]
     own_network: bool
     overlay: bool
+    own_overlay: bool
+    """Not only files of its own can an application make in its release, but change and remove what is there."""
     notes: Sequence[str]
 
 
@@ -27,4 +29,8 @@ NOT_ROOT = (
 )
 NO_CGROUPS = "no control groups can be made: memory is limited per process only, CPU not at all"
 NO_OVERLAY = "no overlay file system in a user namespace (Linux ≥ 5.11): applications cannot write into their release"
+NO_OWN_OVERLAY = (
+    "no mounts with another owner (Linux ≥ 5.19, data on ext4, XFS or Btrfs): applications can write into the top "
+    "folder of their release only"
+)
 NESTED_USERNS = "user namespaces inside of a sandbox cannot be disabled here"

@@ -37,15 +37,18 @@ class Host:
     folders: tuple[str, ...]
     etc: tuple[str, ...]
     overlay: bool = True
+    own_overlay: bool = True
+    """The sandbox's user owns what is below its overlay, and so can change it there."""
     disable_userns: bool = True
 
     @classmethod
-    def look(cls, *, overlay: bool, disable_userns: bool) -> "Host":
+    def look(cls, *, overlay: bool, own_overlay: bool, disable_userns: bool) -> "Host":
         return cls(
             links=tuple((path, os.readlink(path)) for path in _SYSTEM if Path(path).is_symlink()),
             folders=("/usr", *(path for path in _SYSTEM if Path(path).is_dir() and not Path(path).is_symlink())),
             etc=tuple(f"/etc/{name}" for name in _ETC if Path("/etc", name).exists()),
             overlay=overlay,
+            own_overlay=own_overlay,
             disable_userns=disable_userns,
         )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import tempfile
 from dataclasses import dataclass
@@ -83,6 +84,7 @@ class Sandbox:
             cgroups="none" if self._cgroups is None else self._cgroups.version,
             own_network=self._networks is not None,
             overlay=self._host is not None and self._host.overlay,
+            own_overlay=self._host is not None and self._host.own_overlay,
             notes=notes,
         )
         return self._ability
@@ -216,6 +218,7 @@ class Sandbox:
                 group=group,
                 namespace=None if namespace is None else namespace.fd,
                 limits=spec.limits,
+                lower=spec.overlay[0] if spec.overlay is not None and host.own_overlay and uid is not None else None,
             )
         except (LaunchFailed, OSError) as error:
             if group is not None:
@@ -242,16 +245,17 @@ class Sandbox:
         return launched
 
     async def _try(self, host: Host) -> None:
-        """Make a sandbox that does nothing. Raises LaunchFailed."""
+        """Make a sandbox that does next to nothing. Raises LaunchFailed."""
         self._host = host
         with tempfile.TemporaryDirectory(dir=self._folder, prefix="try-") as made:
             folder = Path(made)
             folder.chmod(0o711)
             (folder / "release").mkdir(mode=0o755)
+            (folder / "release" / "file").touch(mode=0o644)
             spec = SandboxSpec(
                 name=folder.name,
                 folder=folder,
-                argv=("/bin/true",),
+                argv=("/bin/sh", "-c", "echo > /app/file" if host.own_overlay else "true"),
                 env={},
                 cwd="/",
                 uid=_NOBODY,
@@ -263,19 +267,24 @@ class Sandbox:
             )
             ended = (await self.run(spec)).ended
             if ended.code != 0:
-                raise LaunchFailed(f"/bin/true ended with {ended.code or ended.signal}")
+                raise LaunchFailed(f"/bin/sh ended with {ended.code or ended.signal}")
 
     async def _try_hosts(self, notes: list[str]) -> bool:
-        """The most that this kernel grants, found by making a sandbox that does nothing."""
+        """The most that this kernel grants, found by making sandboxes that do next to nothing."""
         reason = ""
-        for overlay, disable_userns in ((True, True), (True, False), (False, True), (False, False)):
-            host = await asyncio.to_thread(Host.look, overlay=overlay, disable_userns=disable_userns)
+        for (overlay, own_overlay), disable_userns in itertools.product(
+            ((True, True), (True, False), (False, False)), (True, False)
+        ):
+            host = await asyncio.to_thread(
+                Host.look, overlay=overlay, own_overlay=own_overlay, disable_userns=disable_userns
+            )
             try:
                 await self._try(host)
             except LaunchFailed as error:
                 reason = str(error)
                 continue
             notes += [] if overlay else [texts.NO_OVERLAY]
+            notes += [] if own_overlay or not overlay else [texts.NO_OWN_OVERLAY]
             notes += [] if disable_userns else [texts.NESTED_USERNS]
             return True
         self._host = None

@@ -22,7 +22,12 @@ INFO_FD = 4
 MAX_FDS = 240
 _CLEAR_OF_TARGETS = 300
 _CLONE_NEWNET, _CLONE_INTO_CGROUP, _CLONE_PIDFD = 0x40000000, 0x200000000, 0x1000
-_SYS_CLONE3 = 435  # of every architecture
+_CLONE_NEWNS, _CLONE_NEWUSER = 0x20000, 0x10000000
+_SYS_OPEN_TREE, _SYS_MOVE_MOUNT, _SYS_CLONE3, _SYS_MOUNT_SETATTR = 428, 429, 435, 442  # of every architecture
+_AT_FDCWD, _AT_EMPTY_PATH = -100, 0x1000
+_OPEN_TREE_CLONE, _MOVE_MOUNT_F_EMPTY_PATH = 1, 4
+_MOUNT_READ_ONLY, _MOUNT_NO_SUID, _MOUNT_NO_DEVICES, _MOUNT_MAPPED = 1, 2, 4, 0x100000
+_MS_REC, _MS_SLAVE = 0x4000, 0x80000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -37,6 +42,8 @@ class Request(TypedDict):
     namespace: bool
     """The last file descriptor is a network namespace to enter."""
     rlimits: list[tuple[int, int]]
+    lower: str | None
+    """Folder that the sandbox sees as `uid`'s own."""
 
 
 class Reply(TypedDict):
@@ -56,8 +63,10 @@ def become(request: Request, fds: list[int]) -> NoReturn:
     for path in request["tasks"]:
         with open(path, "w", encoding="ascii") as file:
             file.write("0")
-    if request["namespace"] and _libc.setns(fds.pop(), _CLONE_NEWNET) != 0:
-        raise OSError(ctypes.get_errno(), "setns")
+    if request["namespace"]:
+        _check(_libc.setns(fds.pop(), _CLONE_NEWNET), "setns")
+    if request["lower"] is not None and request["uid"] is not None:
+        give(os.path.realpath(request["lower"]), request["uid"])
     with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
         file.write("500")  # when the whole machine is short of memory, tenants go before the platform
     for which, value in request["rlimits"]:
@@ -72,6 +81,65 @@ def become(request: Request, fds: list[int]) -> NoReturn:
         os.dup2(fd, target)
     os.closerange(len(moved), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     os.execve(request["argv"][0], request["argv"], {})
+
+
+class _MountAttributes(ctypes.Structure):
+    """Of mount_setattr(2)."""
+
+    _fields_ = [(name, ctypes.c_uint64) for name in ("set", "clear", "propagation", "userns_fd")]
+
+
+def give(folder: str, uid: int) -> None:
+    """Show root's files in `folder` as `uid`'s, to this process and its children alone: an overlay over them can then
+    be changed by `uid` anywhere, since the kernel copies up only what has an owner in the overlay's user namespace.
+    Read-only, so that nothing but a copy is ever written. Linux ≥ 5.19."""
+    users = _user_namespace(uid)
+    _check(_libc.unshare(_CLONE_NEWNS), "unshare")
+    # not private: what the machine unmounts must not be held here for as long as the sandbox runs
+    _check(_libc.mount(None, b"/", None, _MS_REC | _MS_SLAVE, None), "mount")
+    path = os.fsencode(folder)
+    tree = _check(_libc.syscall(_SYS_OPEN_TREE, _AT_FDCWD, path, _OPEN_TREE_CLONE | os.O_CLOEXEC), "open_tree")
+    flags = _MOUNT_READ_ONLY | _MOUNT_NO_SUID | _MOUNT_NO_DEVICES | _MOUNT_MAPPED
+    attributes = _MountAttributes(set=flags, userns_fd=users)
+    size = ctypes.sizeof(attributes)
+    changed = _libc.syscall(_SYS_MOUNT_SETATTR, tree, b"", _AT_EMPTY_PATH, ctypes.byref(attributes), size)
+    _check(changed, "mount_setattr")
+    _check(_libc.syscall(_SYS_MOVE_MOUNT, tree, b"", _AT_FDCWD, path, _MOVE_MOUNT_F_EMPTY_PATH), "move_mount")
+    os.close(tree)
+    os.close(users)
+
+
+def _user_namespace(uid: int) -> int:
+    """A descriptor of one in which root is `uid`. It takes a process to make it, which ends at once."""
+    made, making = os.pipe2(os.O_CLOEXEC)
+    hold, held = os.pipe2(os.O_CLOEXEC)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(held)
+            _check(_libc.unshare(_CLONE_NEWUSER), "unshare")
+            os.write(making, b"1")
+            os.read(hold, 1)
+        finally:
+            os._exit(0)
+    try:
+        os.close(making)
+        if not os.read(made, 1):
+            raise OSError("no user namespace")
+        for name in ("uid_map", "gid_map"):
+            with open(f"/proc/{pid}/{name}", "w", encoding="ascii") as file:
+                file.write(f"0 {uid} 1")
+        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        for fd in (made, hold, held):
+            os.close(fd)
+        os.waitpid(pid, 0)
+
+
+def _check(result: int, what: str) -> int:
+    if result < 0:
+        raise OSError(ctypes.get_errno(), f"{what}: {os.strerror(ctypes.get_errno())}")
+    return result
 
 
 class _CloneArguments(ctypes.Structure):
@@ -100,9 +168,7 @@ def fork(cgroup: str | None) -> tuple[int, int]:
             exit_signal=signal.SIGCHLD,
             cgroup=folder,
         )
-        pid = _libc.syscall(_SYS_CLONE3, ctypes.byref(arguments), ctypes.sizeof(arguments))
-        if pid < 0:
-            raise OSError(ctypes.get_errno(), f"clone3: {os.strerror(ctypes.get_errno())}")
+        pid = _check(_libc.syscall(_SYS_CLONE3, ctypes.byref(arguments), ctypes.sizeof(arguments)), "clone3")
         return pid, pidfd.value if pid else -1
     finally:
         os.close(folder)

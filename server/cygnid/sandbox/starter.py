@@ -44,10 +44,12 @@ class Starter:
         group: Group | None,
         namespace: int | None,
         limits: Limits,
+        lower: Path | None,
     ) -> "Started":
         """Returns when the sandbox's file system stands and its command is about to run.
         `files` become the descriptors that `options` counts on. Without a group, `limits` hold for each
-        process, as resource limits. Raises LaunchFailed."""
+        process, as resource limits. `lower` is a folder of root's that the sandbox sees as `uid`'s. Raises
+        LaunchFailed."""
         if len(files) + 8 > launcher.MAX_FDS:
             raise LaunchFailed(f"at most {launcher.MAX_FDS - 8} files can be given to a sandbox")
         with contextlib.ExitStack() as stack:
@@ -66,6 +68,7 @@ class Starter:
                     (resource.RLIMIT_CORE, 0),
                     (resource.RLIMIT_NOFILE, _NOFILE if hard == resource.RLIM_INFINITY else min(hard, _NOFILE)),
                 ],
+                lower=None if lower is None else str(lower),
             )
             with contextlib.ExitStack() as ours:
 

@@ -36,6 +36,16 @@ def test_permissions_are_reading_and_executing_alone(folder: Path) -> None:
     assert folder.stat().st_mode & 0o7777 == 0o555
 
 
+def test_below_an_overlay_the_owner_may_write(folder: Path) -> None:
+    for name, mode in (("suid", 0o6755), ("open", 0o666), ("shut", 0o400)):
+        (folder / name).write_text("")
+        (folder / name).chmod(mode)
+    seal(folder, for_overlay=True)
+    modes = {path.name: path.stat().st_mode & 0o7777 for path in folder.iterdir()}
+    assert modes == {"suid": 0o755, "open": 0o644, "shut": 0o644}
+    assert folder.stat().st_mode & 0o7777 == 0o755
+
+
 def test_text_has_compressed_neighbours_and_what_gains_nothing_has_none(folder: Path) -> None:
     text = "<p>the same again</p>\n" * 500
     (folder / "index.html").write_text(text)

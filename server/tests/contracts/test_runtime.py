@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from cygnid.build.seal import seal
 from cygnid.runtime.base import Address, Exit, InstanceSpec, Observed, Runtime, StaleLeader, StartFailed
 from cygnid.runtime.process.runtime import ProcessRuntime
+from cygnid.sandbox.disk import remove_tree
 from tests.fakes.runtime import FakeRuntime
 from tests.sandbox.harness import LIMIT, Stage, some_uid, staged, until
 
@@ -331,6 +333,63 @@ async def test_writes_to_the_release_are_gone_with_the_instance(subject: Subject
     assert await subject.output("echo x > new && mkdir d && cat new") == "x\n"
     assert sorted(path.name for path in subject.release.iterdir()) == ["app.py", "folder"]
     assert "d" not in (await subject.output("ls")).split()
+
+
+async def test_an_app_may_change_all_of_its_release_and_nobody_else_sees_it(subject: Subject) -> None:
+    ability = subject.stage.opened[0][0].ability()
+    if subject.walls and not ability.own_overlay:
+        pytest.skip("; ".join(ability.notes))
+    release = subject.stage.release({"folder/file": "old\n", "folder/gone": "", "deep/er/file": "", "run.sh": "exit 7"})
+    (release / "run.sh").chmod(0o755)
+    seal(release, for_overlay=True)
+    as_sealed = _tree(release)
+    change = "echo new > folder/file; echo a > folder/db; rm folder/gone; rm -r deep; mkdir deep; mv run.sh deep; "
+    look = "cat folder/file; ls folder deep"
+    changed = await subject.output(change + "chmod 600 folder/file; " + look, release=release)
+    assert changed == "new\ndeep:\nrun.sh\n\nfolder:\ndb\nfile\n"
+    assert await subject.output(look, release=release) == "old\ndeep:\ner\n\nfolder:\nfile\ngone\n"
+    assert _tree(release) == as_sealed
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user has one uid for all")
+async def test_on_the_machine_no_tenant_can_change_a_release(subject: Subject) -> None:
+    release = subject.stage.release({"folder/file": "old\n"})
+    seal(release, for_overlay=True)
+    as_sealed = _tree(release)
+    tries = "echo new > folder/file; echo a > folder/db; rm -f folder/file; chmod 777 folder; test -r folder/file"
+    tenant = await asyncio.create_subprocess_exec(
+        *("setpriv", f"--reuid={subject.uid}", f"--regid={subject.uid}", "--clear-groups", "sh", "-c", tries),
+        cwd=release,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await tenant.communicate()
+    assert tenant.returncode == 0
+    assert said.count(b"denied") == 3
+    assert said.count(b"not permitted") == 1
+    assert _tree(release) == as_sealed
+
+
+async def test_a_release_can_be_deleted_under_an_instance(subject: Subject) -> None:
+    release = subject.stage.release({"folder/file": "old\n"})
+    seal(release, for_overlay=True)
+    spec = subject.spec("echo up; sleep 1000", release=release, port=None)
+    await subject.start(spec)
+    await subject.said(spec)
+    remove_tree(release)
+    assert not release.exists()
+    assert (await subject.stop(spec)).signal == "SIGTERM"
+
+
+def _tree(folder: Path) -> list[tuple[str, int, int, str]]:
+    return [
+        (
+            str(path.relative_to(folder)),
+            path.stat().st_uid,
+            path.stat().st_mode,
+            "" if path.is_dir() else path.read_text(),
+        )
+        for path in sorted(folder.rglob("*"))
+    ]
 
 
 async def test_data_stays_until_its_environment_is_removed(subject: Subject) -> None:

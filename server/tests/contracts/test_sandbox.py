@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from cygnid.sandbox import launcher
+from cygnid.sandbox.ability import NO_OWN_OVERLAY
 from cygnid.sandbox.launch import Sandbox
 from cygnid.sandbox.launched import Finished
 from cygnid.sandbox.spec import Limits, Mount, SandboxSpec
@@ -162,6 +164,23 @@ async def test_an_overlay_takes_writes_and_the_folder_below_stays(stage: Stage, 
     assert await output(sandbox, spec) == "file\nfile2\nold\n"
     assert sorted(os.listdir(release)) == ["file", "gone"]
     assert not (spec.folder / "overlay").exists()
+
+
+@pytest.mark.skipif(not ROOT, reason="an ordinary user's files need no other owner")
+async def test_without_mounts_of_another_owner_it_works_and_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with staged() as stage:
+        old_kernel = stage.folder / "launcher.py"
+        code = Path(launcher.__file__).read_text()
+        assert code.count("435, 442") == 1
+        old_kernel.write_text(code.replace("435, 442", "435, 9999"))
+        monkeypatch.setattr(launcher, "__file__", str(old_kernel))
+        sandbox = await stage.open()
+        ability = sandbox.ability()
+        assert (ability.own_overlay, ability.notes.count(NO_OWN_OVERLAY)) == (False, 1)
+        spec = stage.spec("echo new > file2; cat file", overlay=(stage.release({"file": "old\n"}), "/app"), cwd="/app")
+        assert await output(sandbox, spec) == "old\n"
 
 
 async def test_nothing_of_a_secret_is_on_disk_or_in_a_command_line(stage: Stage, sandbox: Sandbox) -> None:
