@@ -23,6 +23,8 @@ from urllib.parse import urlsplit
 LOOK_SECONDS = 0.005
 """Between two looks through a front door; each is a connection of its own."""
 PATIENCE_SECONDS = 120
+_IDLE_SECONDS = 2
+"""After which the API may have closed a connection."""
 _BAD_ENDS = ("failed", "canceled", "superseded")
 
 
@@ -79,14 +81,18 @@ class Installation:
         api = urlsplit(said["apiUrl"])
         self.api_port, self.apps_port = api.port or 80, urlsplit(said["appsUrl"].replace("{host}", "host")).port or 80
         self._connection = http.client.HTTPConnection("127.0.0.1", self.api_port, timeout=PATIENCE_SECONDS)
-        self._connection.connect()
-        self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._used = 0.0
 
     def call(self, method: str, path: str, body: bytes | Mapping[str, Any] | None = None, **headers: str) -> Any:
         """The answer's `data`. Raises SystemExit for anything but success: a benchmark of errors says nothing."""
         sent: dict[str, str] = {"Authorization": f"Bearer {self.token}", **headers}
         if isinstance(body, Mapping):
             body, sent["Content-Type"] = json.dumps(body).encode(), "application/json"
+        if time.monotonic() - self._used > _IDLE_SECONDS:
+            self._connection.close()
+            self._connection.connect()
+            self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._used = time.monotonic()
         self._connection.request(method, f"/v1{path}", body, sent)
         answer = self._connection.getresponse()
         text = answer.read()

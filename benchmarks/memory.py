@@ -3,7 +3,7 @@
 Memory is PSS (proportional set size): shared pages are divided among those who share them. Needs root, where apps run
 as users of their own and can be told apart.
 
-    python benchmarks/memory.py [--apps 3] [--settle 10]
+    python benchmarks/memory.py [--apps 8] [--warm 4] [--settle 10]
 """
 
 import argparse
@@ -61,46 +61,54 @@ def apps(ours: Installation, now: dict[int, Process]) -> set[int]:
     return {pid for pid, process in now.items() if base + _FIRST_APP <= process.uid < base + _USERS}
 
 
-def platform(ours: Installation, now: dict[int, Process]) -> set[int]:
-    """All that `up` started and that belongs to no app."""
-    return below((pid for pid in ours.pids.values() if pid), now) - apps(ours, now)
+def parts(ours: Installation, now: dict[int, Process]) -> dict[str, float]:
+    """MB of each program that `up` started, with what it started itself but for apps and the other programs."""
+    inside = apps(ours, now)
+    found: dict[str, float] = {}
+    for name, pid in ours.pids.items():
+        others = below((other for other in ours.pids.values() if other != pid), now) if name == "supervisor" else set()
+        found[name] = total(below([pid], now) - others - inside, now)
+    return found
+
+
+def listed(megabytes: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.2f}" for name, value in megabytes.items())
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--apps", type=int, default=3)
+    options.add_argument("--apps", type=int, default=8)
+    options.add_argument("--warm", type=int, default=4, help="apps before the first look")
     options.add_argument("--settle", type=float, default=10, help="seconds of rest before each look")
     chosen = options.parse_args()
     if os.geteuid() != 0:
         raise SystemExit("memory.py needs root: otherwise platform and apps are one user")
     with installation() as ours:
         time.sleep(chosen.settle)
-        now = processes()
-        print(f"at rest after `up`: {total(platform(ours, now), now):.0f} MB")
-        for name, pid in ours.pids.items():
-            others = {other for other in ours.pids.values() if other and other != pid}
-            print(f"  {name:10} {total(below([pid], now) - (others if name == 'supervisor' else set()), now):6.1f} MB")
-        deploy(ours, "first")  # what the first app makes the platform load is not the second one's
+        rest = parts(ours, processes())
+        print(f"at rest after `up`: {sum(rest.values()):.0f} MB ({listed(rest)})")
+        for number in range(chosen.warm):  # what the first deploys make the platform load is not the next one's
+            deploy(ours, f"warm-{number}")
         before = looked(ours, chosen.settle)
         for number in range(chosen.apps):
             deploy(ours, f"more-{number}")
         after = looked(ours, chosen.settle)
-        more = [(new - old) / chosen.apps for new, old in zip(after, before, strict=True)]
-        print(f"one more idle app: {sum(more):.1f} MB, of these its own {more[2]:.1f}")
-        print(f"over its own processes: {more[0] + more[1]:.2f} MB (platform {more[0]:+.2f}, around it {more[1]:+.2f})")
+        more = {name: (after[name] - before[name]) / chosen.apps for name in before}
+        print(f"one more idle app: {sum(more.values()):.1f} MB, of these its own {more.pop('own'):.1f}")
+        print(f"over its own processes: {sum(more.values()):.2f} MB ({listed(more)})")
 
 
 def deploy(ours: Installation, name: str) -> None:
     ours.ended(ours.deploy(ours.project(name), archive(NODE.files(f"{name}."))))
 
 
-def looked(ours: Installation, settle: float) -> tuple[float, float, float]:
-    """MB of (the platform, what it puts around the apps, the apps' own processes)."""
+def looked(ours: Installation, settle: float) -> dict[str, float]:
+    """MB of the platform's parts, of what it puts around the apps, and of the apps' own processes."""
     time.sleep(settle)
     now = processes()
     inside = apps(ours, now)
     around = {pid for pid in inside if now[pid].name in WRAPPING}
-    return total(platform(ours, now), now), total(around, now), total(inside - around, now)
+    return {**parts(ours, now), "around": total(around, now), "own": total(inside - around, now)}
 
 
 if __name__ == "__main__":
