@@ -7,10 +7,12 @@ import click
 
 def project_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The names that begin so. While somebody types, an error has no place: without an answer nothing is offered."""
-    from cygni import CygniClient, CygniError  # noqa: PLC0415
+    from cygni import CygniError  # noqa: PLC0415
+
+    from .client import Client  # noqa: PLC0415
 
     try:
-        with CygniClient(max_retries=0, timeout=2, client_name="cli") as client:
+        with Client(max_retries=0, timeout=2) as client:
             projects = client.paginate("/v1/projects", {"limit": 100}).items
     except CygniError:
         return []

@@ -16,7 +16,7 @@ from .errors import CliError, FlagNeeded
 from .talk import Talk, is_terminal
 
 if TYPE_CHECKING:
-    from cygni import CygniClient
+    from .client import Client
 
 TOML_NAME = "cygni.toml"
 DEFAULT_ENVIRONMENT = "production"
@@ -48,12 +48,14 @@ class Context:
         return Talk(live=self.interactive, environ=os.environ)
 
     @cached_property
-    def client(self) -> CygniClient:
+    def client(self) -> Client:
         """Raises ConfigurationError without a login; offers one where somebody can answer."""
-        from cygni import ConfigurationError, CygniClient  # noqa: PLC0415 - `--help` needs no SDK
+        from cygni import ConfigurationError  # noqa: PLC0415 - `--help` needs no SDK
+
+        from .client import Client  # noqa: PLC0415
 
         try:
-            return CygniClient(client_name="cli")
+            return Client()
         except ConfigurationError:
             if not self.interactive or os.environ.get("CYGNI_API_KEY"):
                 raise
@@ -61,7 +63,7 @@ class Context:
 
         self.talk.say("You are not logged in.")
         ask_and_keep(self, url=None)
-        return CygniClient(client_name="cli")
+        return Client()
 
     def close(self) -> None:
         if "client" in self.__dict__:

@@ -19,10 +19,11 @@ def ask_and_keep(ctx: Context, *, url: str | None, token: str | None = None) -> 
         DEFAULT_BASE_URL,
         AuthenticationError,
         ConfigurationError,
-        CygniClient,
         login_file,
         read_login,
     )
+
+    from .client import Client  # noqa: PLC0415
 
     if url is None:
         url = os.environ.get("CYGNI_API_URL")
@@ -33,7 +34,7 @@ def ask_and_keep(ctx: Context, *, url: str | None, token: str | None = None) -> 
             kept = None  # this call is about to write it anew
         url = ctx.ask("URL of the API", flag="--url", default=kept.api_url if kept else DEFAULT_BASE_URL)
     token = token or ctx.ask("Token", flag="--token-stdin", hidden=True)
-    with CygniClient(api_key=token, base_url=url, client_name="cli") as client:
+    with Client(api_key=token, base_url=url) as client:
         try:
             me = client.request("GET", "/v1/me").data
         except AuthenticationError as error:
@@ -60,5 +61,5 @@ def _keep(path: Path, login: dict[str, str]) -> None:
 
 def name_of(me: dict[str, Any]) -> str:
     """Whom a token belongs to, in a word."""
-    user = me.get("user")
-    return user["name"] if user else f"the token {me['token']['name']}"
+    user, token = me["user"] or {}, me["token"] or {}
+    return user.get("name") or f"the token {token.get('name')}"

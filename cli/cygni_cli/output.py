@@ -113,5 +113,6 @@ def seconds(milliseconds: float | None) -> str:
     return "" if milliseconds is None else f"{milliseconds / 1000:.1f} s"
 
 
-def megabytes(size: int) -> str:
-    return f"{size / 2**20:.1f} MB"
+def size(count: int) -> str:
+    """So many bytes, in a unit that shows them."""
+    return f"{count / 2**20:.1f} MB" if count >= 2**20 else f"{count / 2**10:.1f} kB"

@@ -9,34 +9,35 @@ from .errors import LET_GO, CliError
 from .output import Result, ago, seconds
 
 if TYPE_CHECKING:
+    from cygni import Response
+
     from .context import Context
 
 PHASES = {"Build": ("source", "build"), "Release": ("release",), "Live": ("start", "health", "switch")}
 ENDS = ("success", "failed", "canceled", "superseded")
 STEP_ENDS = ("success", "failed", "skipped", "canceled")
 
-# The server goes away for a moment, or this reader was too slow: the stream goes on where it stopped.
-PASSING_REASONS = ("shutdown", "tooSlow")
 
-
-def follow(ctx: Context, deployment: dict[str, Any]) -> Result:
-    """Watch a deployment to its end. Ctrl-C lets go of it and does not cancel it."""
-    story = _Story(ctx, deployment)
+def follow(ctx: Context, answer: Response) -> Result:
+    """Watch the deployment that was answered to its end. Ctrl-C lets go of it and does not cancel it."""
+    story = _Story(ctx, answer)
     try:
         return story.tell()
     except KeyboardInterrupt:
-        identity = deployment["id"]
+        identity = story.deployment["id"]
         ctx.talk.say(f"Let go of {identity}: it goes on by itself.")
         after = [f"Watch it:  cygni deployments watch {identity}", f"Cancel it: cygni deployments cancel {identity}"]
         return Result(story.deployment, after=after, exit_code=LET_GO)
 
 
 class _Story:
-    def __init__(self, ctx: Context, deployment: dict[str, Any]) -> None:
+    def __init__(self, ctx: Context, answer: Response) -> None:
         self._ctx = ctx
-        self._path = f"/v1/deployments/{deployment['id']}"
+        self._request_id = answer.request_id
         self._told: set[str] = set()
-        self.deployment = deployment
+        self._lines: list[str] = []
+        self.deployment: dict[str, Any] = answer.data
+        self._path = f"/v1/deployments/{self.deployment['id']}"
 
     def tell(self) -> Result:
         if self.deployment["status"] not in ENDS:
@@ -47,46 +48,33 @@ class _Story:
         return self._ending()
 
     def _tell_waiting(self) -> None:
-        talk, status = self._ctx.talk, self.deployment["status"]
-        if status == "awaitingApproval":
-            talk.say(f"Waiting for approval: {self.deployment['approvalsRequired']} needed.")
-        elif status == "queued" and (holder := self.deployment["blockedById"]):
+        holder = self.deployment["blockedById"]
+        if self.deployment["status"] == "queued" and holder:
             other = self._ctx.client.request("GET", f"/v1/deployments/{holder}").data
-            environment, since = self.deployment["environment"], ago(other["startedAt"] or other["createdAt"])
-            talk.say(f"Waiting: {environment} is held by {holder}, {other['status']}, since {since}.")
+            since = ago(other["startedAt"] or other["createdAt"])
+            place = self.deployment["environment"]
+            self._ctx.talk.say(f"Waiting: {place} is held by {holder}, {other['status']}, since {since}.")
 
     def _tell_lines(self) -> None:
-        last_id: str | None = None
         step: str | None = None
-        while True:
-            with self._ctx.client.stream(f"{self._path}/logs/stream", last_event_id=last_id) as stream:
-                for event in stream:
-                    if event.event != "log":
-                        continue
-                    if event.data["step"] != step:
-                        step = event.data["step"]
-                        self._refresh()
-                        self._tell_phases()
-                    self._ctx.talk.log(event.data["message"])
-                last_id, end = stream.last_event_id, stream.end
-            if end is None or end.reason not in PASSING_REASONS:
-                break
-        if end is not None and end.reason == "unauthorized":
-            raise CliError(
-                "The token lost its access while this ran; the deployment goes on.",
-                why="The stream ended: unauthorized.",
-                fix=f"Run `cygni login`, then `cygni deployments watch {self.deployment['id']}`.",
-                code="unauthorized",
-            )
+        for event, line in self._ctx.client.events(f"{self._path}/logs/stream"):
+            if event != "log":
+                continue
+            if line["step"] != step:
+                step = line["step"]
+                self._refresh()
+                self._tell_phases()
+            self._lines.append(line["message"] or "")
+            self._ctx.talk.log(self._lines[-1])
 
     def _refresh(self) -> None:
         self.deployment = self._ctx.client.request("GET", self._path).data
 
     def _tell_phases(self) -> None:
-        steps = {step["name"]: step for step in self.deployment["steps"]}
+        steps = {step["name"]: step for step in self.deployment["steps"] or ()}
         for phase, names in PHASES.items():
             parts = [steps[name] for name in names if name in steps]
-            if phase in self._told or not all(part["status"] in STEP_ENDS for part in parts):
+            if phase in self._told or not parts or not all(part["status"] in STEP_ENDS for part in parts):
                 continue
             self._told.add(phase)
             self._tell_phase(phase, parts)
@@ -108,24 +96,34 @@ class _Story:
             return Result(deployment, [deployment["url"] or deployment["id"]])
         failure = deployment["failure"]
         if failure is None:
-            return Result(deployment, error=_not_live(deployment))
-        for line in failure["logExcerpt"]:
+            return Result(deployment, error=self._not_live())
+        for line in self._untold(failure["logExcerpt"] or []):
             self._ctx.talk.log(line)
-        error = CliError(
-            failure["message"],
-            why=f"{failure['code']}, in the step {failure['step']}",
-            fix=failure["hint"],
-            code=failure["code"],
-            request_id=deployment["id"],
+        return Result(deployment, error=failed(deployment, self._request_id))
+
+    def _untold(self, excerpt: list[str]) -> list[str]:
+        """The lines of a failure, unless they were the last that the log told anyway."""
+        return [] if excerpt == self._lines[-len(excerpt) :] else excerpt
+
+    def _not_live(self) -> CliError:
+        status, identity = self.deployment["status"], self.deployment["id"]
+        why = {
+            "superseded": "A newer deployment of this environment took its place.",
+            "canceled": "Somebody canceled it.",
+        }.get(status, f"Its status is {status}.")
+        fix = f"See `cygni deployments show {identity}`; deploy again if you still want it."
+        return CliError(
+            f"{identity} did not become live.", why=why, fix=fix, code=str(status), request_id=self._request_id
         )
-        return Result(deployment, error=error)
 
 
-def _not_live(deployment: dict[str, Any]) -> CliError:
-    status = deployment["status"]
-    why = {
-        "superseded": "A newer deployment of this environment took its place.",
-        "canceled": "Somebody canceled it.",
-    }.get(status, f"Its status is {status}.")
-    fix = f"See `cygni deployments show {deployment['id']}`; deploy again if you still want it."
-    return CliError("It did not become live.", why=why, fix=fix, code=status, request_id=deployment["id"])
+def failed(deployment: dict[str, Any], request_id: str | None) -> CliError:
+    """What stopped a deployment that has a `failure`."""
+    failure = deployment["failure"]
+    return CliError(
+        failure["message"] or "The deployment failed.",
+        why=f"{failure['code']}, in the step {failure['step']} of {deployment['id']}",
+        fix=failure["hint"] or f"See `cygni deployments show {deployment['id']}`.",
+        code=failure["code"] or "failed",
+        request_id=request_id,
+    )

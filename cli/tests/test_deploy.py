@@ -76,9 +76,9 @@ def test_a_failure_shows_the_last_lines_and_four_more(cygni, api):
     assert [line.removeprefix("| ") for line in ran.err.splitlines()][-5:] == [
         next(line for line in ran.err.splitlines() if "boom at start" in line),
         "Error    The process web exited with code 1.",
-        "Why      start_crash, in the step start",
+        "Why      start_crash, in the step start of dep_1",
         "Do       Run the start command locally: python app.py",
-        "Request  dep_1",
+        "Request  req_1",
     ]
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from cygni import NotFoundError, segment
+from cygni import NotFoundError, Response, segment
 from cygni_cli.command import command, in_project
 from cygni_cli.context import Context, Place
 from cygni_cli.errors import CliError
-from cygni_cli.output import Result, megabytes, seconds
+from cygni_cli.output import Result, seconds, size
 from cygni_cli.story import follow
 
-STRATEGIES = ("rolling", "blueGreen", "canary", "recreate")
+STRATEGIES = ("rolling", "recreate")
 
 
 @command(
@@ -54,7 +54,7 @@ def deploy(
     body |= {"message": message} if message else {}
     body |= {"strategy": strategy} if strategy else {}
     body |= {"clearCache": True} if clear_cache else {}
-    return _go_on(ctx, ctx.client.request("POST", "/v1/deployments", json=body).data, detach=detach)
+    return _go_on(ctx, ctx.client.request("POST", "/v1/deployments", json=body), detach=detach)
 
 
 @command(
@@ -91,7 +91,7 @@ def rollback(
     answer = ctx.client.request("POST", path, json=body)
     for warning in answer.warnings:
         ctx.talk.say(f"Note: {warning.message}")
-    return _go_on(ctx, answer.data, detach=detach)
+    return _go_on(ctx, answer, detach=detach)
 
 
 @command(examples=["cygni restart", "cygni restart --project shop -e staging"])
@@ -102,7 +102,7 @@ def restart(ctx: Context, *, project: str | None, environment: str | None, detac
     place = ctx.place(project, environment)
     path = f"/v1/projects/{segment(place.project)}/restart"
     answer = ctx.client.request("POST", path, json={"environment": place.environment})
-    return _go_on(ctx, answer.data, detach=detach)
+    return _go_on(ctx, answer, detach=detach)
 
 
 def _find_or_create_project(ctx: Context, place: Place, *, yes: bool) -> dict[str, Any]:
@@ -122,11 +122,11 @@ def _find_or_create_project(ctx: Context, place: Place, *, yes: bool) -> dict[st
 
 def team_id(ctx: Context, slug: str) -> str:
     """The id of one of the caller's teams. Raises CliError, which lists them, for any other."""
-    teams = ctx.client.request("GET", "/v1/me").data["teams"]
+    teams = ctx.client.request("GET", "/v1/me").data["teams"] or ()
     for team in teams:
         if slug in (team["slug"], team["id"]):
             return team["id"]
-    slugs = ", ".join(team["slug"] for team in teams) or "none"
+    slugs = ", ".join(team["slug"] or team["id"] for team in teams) or "none"
     fix = "Correct `team` in cygni.toml, or CYGNI_TEAM."
     raise CliError(f"There is no team {slug}.", why=f"Your teams: {slugs}.", fix=fix, code="not_found")
 
@@ -136,16 +136,16 @@ def _upload(ctx: Context, folder: Path) -> dict[str, Any]:
     ctx.talk.passing("  Packing …")
 
     def progress(sent: int, total: int) -> None:
-        ctx.talk.passing(f"  Upload   {megabytes(sent)} of {megabytes(total)}")
+        ctx.talk.passing(f"  Upload   {size(sent)} of {size(total)}")
 
     upload = ctx.client.upload_directory(folder, on_progress=progress).data
     took = seconds((time.monotonic() - began) * 1000)
-    ctx.talk.step("✓", "Upload", megabytes(upload["sizeBytes"]), took)
+    ctx.talk.step("✓", "Upload", size(upload["sizeBytes"] or 0), took)
     return upload
 
 
-def _go_on(ctx: Context, deployment: dict[str, Any], *, detach: bool) -> Result:
-    identity = deployment["id"]
+def _go_on(ctx: Context, answer: Response, *, detach: bool) -> Result:
+    identity = answer.data["id"]
     if detach:
-        return Result(deployment, [identity], after=[f"Watch it: cygni deployments watch {identity}"])
-    return follow(ctx, deployment)
+        return Result(answer.data, [identity], after=[f"Watch it: cygni deployments watch {identity}"])
+    return follow(ctx, answer)

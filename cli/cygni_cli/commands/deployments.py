@@ -35,12 +35,11 @@ def list_deployments(ctx: Context, *, project: str | None, environment: str | No
             one["type"],
             ago(one["createdAt"]),
             seconds(one["durationMs"]),
-            (one["commit"] or {}).get("sha", "")[:8] or "-",
-            one["message"] or (one["commit"] or {}).get("message", "").partition("\n")[0],
+            one["message"] or (one["failure"] or {}).get("code"),
         )
         for one in items
     ]
-    columns = ("DEPLOYMENT", "STATUS", "TYPE", "MADE", "TOOK", "COMMIT", "MESSAGE")
+    columns = ("DEPLOYMENT", "STATUS", "TYPE", "MADE", "TOOK", "MESSAGE")
     return Result(items, Table(columns, rows, "Nothing was deployed here yet: cygni deploy"))
 
 
@@ -50,11 +49,11 @@ def show(ctx: Context, *, deployment: str) -> Result:
     """Show one deployment, step by step."""
     one = ctx.client.request("GET", f"/v1/deployments/{segment(deployment)}").data
     ctx.talk.dim(f"{one['id']} · {one['environment']} · {one['status']}")
-    rows = [(step["name"], step["status"], seconds(step["durationMs"]), step["message"]) for step in one["steps"]]
+    steps = one["steps"] or ()
+    rows = [(step["name"], step["status"], seconds(step["durationMs"]), step["message"]) for step in steps]
     after: list[str] = []
-    if one["failure"]:
-        after = [*one["failure"]["logExcerpt"], f"{one['failure']['code']}: {one['failure']['message']}"]
-        after.append(one["failure"]["hint"])
+    if failure := one["failure"]:
+        after = [*(failure["logExcerpt"] or ()), f"{failure['code']}: {failure['message']}", failure["hint"] or ""]
     elif one["status"] not in ENDS:
         after = [f"Watch it: cygni deployments watch {one['id']}"]
     return Result(one, Table(("STEP", "STATUS", "TOOK", "MESSAGE"), rows, "It has no steps yet."), after)
@@ -64,7 +63,7 @@ def show(ctx: Context, *, deployment: str) -> Result:
 @click.argument("deployment")
 def watch(ctx: Context, *, deployment: str) -> Result:
     """Follow a deployment to its end, as `cygni deploy` does."""
-    return follow(ctx, ctx.client.request("GET", f"/v1/deployments/{segment(deployment)}").data)
+    return follow(ctx, ctx.client.request("GET", f"/v1/deployments/{segment(deployment)}"))
 
 
 @command(examples=["cygni deployments cancel dep_01kav9ft00ebjbrx435zc1xe36"])

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
-from cygni import APIStatusError, ConfigurationError, CygniClient, CygniError, Response, login_file, resolve
+from cygni import APIStatusError, ConfigurationError, CygniError, Response, login_file, resolve
+from cygni_cli.client import Client, Fields
 from cygni_cli.command import command
 from cygni_cli.context import Context
 from cygni_cli.output import Result
@@ -47,7 +48,7 @@ def _checks() -> Iterator[Check]:
         yield _localhost()
         return
     yield _login(target.base_url)
-    with CygniClient(target.api_key, target.base_url, max_retries=0, timeout=10, client_name="cli") as client:
+    with Client(target.api_key, target.base_url, max_retries=0, timeout=10) as client:
         try:
             health = client.request("GET", "/v1/health")
         except APIStatusError as error:
@@ -82,9 +83,9 @@ def _health(answer: Response) -> Check:
     return Check("api", "warning", f"it is {health['status']}{version}", hint)
 
 
-def _token(client: CygniClient) -> Check:
+def _token(client: Client) -> Check:
     try:
-        token = client.request("GET", "/v1/me").data["token"]
+        token = client.request("GET", "/v1/me").data["token"] or Fields()
     except CygniError as error:
         return Check("token", "failed", str(error), "Run `cygni login`.")
     until = f"until {token['expiresAt']}" if token["expiresAt"] else "without an end"

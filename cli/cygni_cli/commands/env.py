@@ -113,7 +113,7 @@ def unset(ctx: Context, *, key: str, project: str | None, environment: str | Non
     """Remove one variable. A rollback does not bring it back."""
     place = ctx.place(project, environment)
     variable = _find(ctx, place, key)
-    others = [name for name in variable["environments"] if name != place.environment]
+    others = [name for name in variable["environments"] or () if name != place.environment]
     path = f"/v1/env/{segment(variable['id'])}"
     if others:
         # shared with other environments, which keep it
@@ -146,7 +146,7 @@ def export(ctx: Context, *, project: str | None, environment: str | None, form: 
     reason = reason or ctx.ask("Why do you export all values", flag="--reason")
     body = {**_query(place), "format": form, "reason": reason}
     exported = ctx.client.request("POST", "/v1/env/export", json=body).data
-    return Result(exported, [exported["content"].rstrip("\n")])
+    return Result(exported, [(exported["content"] or "").rstrip("\n")])
 
 
 @command(examples=["cygni env rollback DATABASE_URL 3"])
@@ -188,7 +188,7 @@ def _read_value(ctx: Context, key: str, *, alone: bool) -> str:
 
 
 def _changed(answer: dict[str, Any], *, dry_run: bool = False) -> Result:
-    counts = ", ".join(f"{answer[name]} {name}" for name in ("created", "updated", "unchanged", "deleted"))
+    counts = ", ".join(f"{answer[name] or 0} {name}" for name in ("created", "updated", "unchanged", "deleted"))
     if answer["errors"]:
         first = answer["errors"][0]
         why = f"line {first['line']}: {first['reason']}"

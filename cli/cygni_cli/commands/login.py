@@ -6,6 +6,7 @@ import sys
 import click
 
 from cygni import login_file, resolve
+from cygni_cli.client import Fields
 from cygni_cli.command import command
 from cygni_cli.context import Context
 from cygni_cli.login import ask_and_keep, name_of
@@ -48,10 +49,11 @@ def logout(ctx: Context) -> Result:
 def whoami(ctx: Context) -> Result:
     """Show whose token is used, what it may do, and where."""
     me = ctx.client.request("GET", "/v1/me").data
-    token = me["token"]
+    token = me["token"] or Fields()
+    scopes = ", ".join(token["scopes"] or ())
     lines = [
         f"{name_of(me)} at {ctx.client.base_url}",
-        f"token  {token['name']} ({token['kind']}, {token['prefix']}…{token['last4']}): {', '.join(token['scopes'])}",
-        *(f"team   {team['slug']} ({team['roleName'] or 'no role'})" for team in me["teams"]),
+        f"token  {token['name']} ({token['kind']}, {token['prefix']}…{token['last4']}): {scopes}",
+        *(f"team   {team['slug']} ({team['roleName'] or 'no role'})" for team in me["teams"] or ()),
     ]
     return Result({"apiUrl": ctx.client.base_url, **me}, lines)

@@ -9,9 +9,7 @@ import click
 
 from cygni_cli.command import command, in_project
 from cygni_cli.context import Context
-from cygni_cli.errors import CliError
 from cygni_cli.output import Feed, Result
-from cygni_cli.story import PASSING_REASONS
 
 LEVELS = ("debug", "info", "warn", "error")
 SOURCES = ("build", "app", "request", "system")
@@ -87,28 +85,20 @@ def logs(
 
 
 def _follow(ctx: Context, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    last_id: str | None = None
-    while True:
-        with ctx.client.stream("/v1/logs/stream", query, last_event_id=last_id) as stream:
-            for event in stream:
-                if event.event == "log":
-                    yield event.data
-                elif event.event == "gap":
-                    ctx.talk.say("(lines are missing here: they were not kept)")
-            last_id, end = stream.last_event_id, stream.end
-        if end is None or end.reason not in PASSING_REASONS:
-            break
-    if end is not None and end.reason == "unauthorized":
-        why = "It was revoked, expired, or lost a permission."
-        raise CliError("The token lost its access.", why=why, fix="Run `cygni login`.", code="unauthorized")
+    for event, data in ctx.client.events("/v1/logs/stream", query):
+        if event == "log":
+            yield data
+        elif event == "gap":
+            ctx.talk.say("(lines are missing here: they were not kept)")
 
 
 def line_text(ctx: Context, line: dict[str, Any]) -> str:
     """One line as people read it: time, who, what."""
-    who = line["process"] or line["step"] or line["source"]
+    who = line["process"] or line["step"] or line["source"] or ""
     if request := line["request"]:
         text = f"{request['method']} {request['path']} {request['status']} {request['durationMs']} ms"
     else:
-        text = line["message"]
+        text = line["message"] or ""
+    time = (line["timestamp"] or "")[11:23]
     colour = {"error": "red", "warn": "yellow"}.get(line["level"]) if ctx.interactive else None
-    return f"{line['timestamp'][11:23]} {who:<8} {click.style(text, fg=colour) if colour else text}"
+    return f"{time} {who:<8} {click.style(text, fg=colour) if colour else text}"

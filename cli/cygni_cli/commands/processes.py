@@ -21,8 +21,8 @@ def ps(ctx: Context, *, project: str | None, environment: str | None) -> Result:
     instances = list(ctx.client.paginate(f"{path}/instances", query))
     rows: list[tuple[Any, ...]] = []
     for process in processes:
-        size = f"{process['cpu']:g} cpu, {process['memoryMb']} MB"
-        state = "asleep" if process["idle"] else f"{process['runningInstances']} of {process['instances']}"
+        size = f"{process['cpu']} cpu, {process['memoryMb']} MB"
+        state = f"{process['runningInstances']} of {process['instances']}"
         rows.append((process["type"], state, size, "", process["command"]))
         rows.extend(_instance_row(one) for one in instances if one["process"] == process["type"])
     table = Table(("PROCESS", "STATE", "SIZE", "SINCE", "COMMAND"), rows, "Nothing runs here yet: cygni deploy")

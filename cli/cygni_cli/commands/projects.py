@@ -47,12 +47,9 @@ def show(ctx: Context, *, name: str) -> Result:
     path = f"/v1/projects/{segment(name)}"
     project = ctx.client.request("GET", path).data
     environments = list(ctx.client.paginate(f"{path}/environments", {"limit": 100}))
-    ctx.talk.dim(f"{project['name']} · {project['id']} · {project['status']} · git {project['gitUrl']}")
-    rows = [
-        (one["name"], one["type"], one["branch"], one["protected"], one["currentDeploymentId"], one["url"])
-        for one in environments
-    ]
-    columns = ("ENVIRONMENT", "TYPE", "BRANCH", "PROTECTED", "CURRENT", "URL")
+    ctx.talk.dim(f"{project['name']} · {project['id']} · {project['status']}")
+    rows = [(one["name"], one["type"], one["currentDeploymentId"], one["url"]) for one in environments]
+    columns = ("ENVIRONMENT", "TYPE", "CURRENT", "URL")
     return Result({**project, "environments": environments}, Table(columns, rows, "It has no environments."))
 
 
