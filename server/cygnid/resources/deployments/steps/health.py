@@ -100,6 +100,8 @@ class _Trial:
             raise self._exited(spec, row, seen.exit)
         if row.status == "crashed":
             raise self._not_made(spec, row.message) if row.message else self._exited(spec, row, _last_exit(row))
+        if seen is not None and seen.listening == "reachable":
+            self._reached(row, self.listening)
         if instance_id in self._judged:
             return
         if row.started_at is not None:
@@ -133,7 +135,7 @@ class _Trial:
             )
             seen = self._machine.get(row.id)
             listening = seen.listening if seen else "no"
-            if probed.status is not None or listening == "reachable":
+            if probed.status is not None:
                 self._reached(row, self.listening)
             if spec.accepts(probed.status):
                 self._reached(row, self.healthy)
