@@ -5,16 +5,23 @@ import contextlib
 import json
 import os
 import shutil
+import signal
+import socket
+import subprocess
 import sys
-from collections.abc import Mapping
+import weakref
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
+import zstandard
+
+from cygnid.source import unpack
 from cygnid.source.base import ArchiveSpec, SourceInvalid, SourceUnavailable, Tree
 
-UNPACK = Path(__file__).with_name("unpack.py")
+_START = "import sys; sys.path += sys.argv[1:]; from cygnid.source.unpacker import main; main()"
+_PATHS = [str(Path(__file__).parents[2]), str(Path(zstandard.__file__).parents[1])]
+_SLOW = (signal.SIGXCPU, signal.SIGKILL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +47,8 @@ class ArchiveSource:
     def __init__(self, *, uid: int | None = None, limits: ArchiveLimits | None = None) -> None:
         self._uid = uid if os.getuid() == 0 else None
         self._limits = limits or ArchiveLimits()
+        self._unpacker = _Unpacker()
+        weakref.finalize(self, self._unpacker.close)
 
     async def fetch(self, spec: ArchiveSpec, into: Path) -> Tree:
         try:
@@ -49,49 +58,56 @@ class ArchiveSource:
         try:
             if self._uid is not None:
                 os.chown(into, self._uid, self._uid)
-            answer = await self._run(spec, into)
+            answer = self._judge(await self._run(spec, into))
             return Tree(path=into, digest=answer["digest"], files=answer["files"], size_bytes=answer["size_bytes"])
         except BaseException:
             # Not in a thread: a cancelled task could no longer wait for it.
             shutil.rmtree(into, ignore_errors=True)
             raise
 
-    async def _run(self, spec: ArchiveSpec, into: Path) -> Mapping[str, Any]:
-        request = {
+    async def _run(self, spec: ArchiveSpec, into: Path) -> bytes:
+        """What child and server wrote; when it is there the child has ended."""
+        request: unpack.Request = {
             "content_type": spec.content_type,
             "limits": asdict(self._limits),
             "uid": self._uid,
-            "zstandard": _zstandard_folder(),
         }
+        ours, theirs = socket.socketpair()
+        with theirs:
+            reader, writer = await asyncio.open_unix_connection(sock=ours)
+            try:
+                archive = spec.path.open("rb")
+            except OSError as error:
+                writer.close()
+                raise SourceUnavailable(f"The upload could not be read: {error.strerror}") from error
+            folder = os.open(into, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                with archive:
+                    self._unpacker.ask(request, [archive.fileno(), folder, theirs.fileno()])
+            finally:
+                os.close(folder)
+        reading = asyncio.ensure_future(reader.read())
         try:
-            archive = spec.path.open("rb")
-        except OSError as error:
-            raise SourceUnavailable(f"The upload could not be read: {error.strerror}") from error
-        with archive:
-            child = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-I", "-S", str(UNPACK), json.dumps(request)),
-                stdin=archive,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                cwd=into,
-                env={},
-            )
-        try:
-            out, err = await asyncio.wait_for(child.communicate(), self._limits.seconds * 2)
+            return await asyncio.wait_for(asyncio.shield(reading), self._limits.seconds * 2)
         except TimeoutError:
             raise self._too_slow() from None
         finally:
-            if child.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    child.kill()
-                await child.wait()
-        if child.returncode != 0:
-            if child.returncode is not None and child.returncode < 0:
-                raise self._too_slow()
-            detail = err.decode(errors="replace").strip().splitlines()[-1:] or [f"exit code {child.returncode}"]
-            raise SourceUnavailable(f"The archive could not be unpacked: {detail[0]}")
-        answer: dict[str, Any] = json.loads(out)
+            if not reading.done():
+                writer.write_eof()
+                await asyncio.wait([reading])
+            writer.close()
+
+    def _judge(self, said: bytes) -> unpack.Answer:
+        """The answer of a tree. Raises SourceInvalid, SourceUnavailable."""
+        *lines, last = said.splitlines() or [b""]
+        code = int(last) if last.strip(b"-").isdigit() else None
+        if code is None:
+            raise SourceUnavailable("The archive could not be unpacked: the process that unpacks was ended.")
+        if -code in _SLOW:
+            raise self._too_slow()
+        if not lines:
+            raise SourceInvalid("The archive cannot be read.", hint=f"Reading it ended with code {code}.")
+        answer: unpack.Answer = json.loads(lines[0])
         if "error" in answer:
             raise SourceInvalid(answer["error"], member=answer["member"], hint=answer["hint"])
         if "unavailable" in answer:
@@ -105,8 +121,41 @@ class ArchiveSource:
         )
 
 
-def _zstandard_folder() -> str:
-    spec = find_spec("zstandard")
-    if spec is None or spec.origin is None:
-        return ""
-    return str(Path(spec.origin).parent.parent)
+class _Unpacker:
+    """The fork server `unpacker.py`, started when it is first needed."""
+
+    def __init__(self) -> None:
+        self._connection: socket.socket | None = None
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def ask(self, request: unpack.Request, fds: Sequence[int]) -> None:
+        """Raises SourceUnavailable."""
+        message = json.dumps(request).encode()
+        for _ in range(2):  # it may have been killed since
+            connection = self._connection or self._start()
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                socket.send_fds(connection, [message], fds)
+                return
+            self.close()
+        raise SourceUnavailable("The archive could not be unpacked: the process that unpacks ends at once.")
+
+    def close(self) -> None:
+        """It ends by itself when the connection is closed."""
+        if self._connection is not None:
+            self._connection.close()
+        if self._server is not None:
+            self._server.wait()
+        self._connection = self._server = None
+
+    def _start(self) -> socket.socket:
+        self._connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._server = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _START, *_PATHS],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                env={},
+                cwd="/",
+                start_new_session=True,
+            )
+        return self._connection

@@ -1,23 +1,19 @@
-"""The child that reads a hostile archive: `python -I -S unpack.py`, request and answer as JSON, archive as
-standard input, the empty target folder as working folder.
+"""What reads a hostile archive, in a child of its own (`unpacker.py`): archive as standard input, the empty target
+folder as working folder.
 
 Every member is judged before the first one is written, by our own rules: `tarfile`'s extraction filters have been
 escaped (CVE-2025-4517) and its listing made endless (CVE-2025-8194), so nothing is ever extracted by it, and the parent
 kills this process by limits of time, CPU and memory. Links are made last, so no write can go through one.
-Imports only the standard library (and zstandard, when asked for it) to start in a few milliseconds.
+Imports only the standard library and zstandard.
 """
 
-import codecs
 import hashlib
-import importlib
-import json
 import os
 import resource
 import stat
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import IO, Any, Literal, cast
+from typing import IO, Any, Literal, TypedDict, cast
 
 CHUNK = 1 << 20
 MAX_LINK_HOPS = 40
@@ -41,6 +37,15 @@ class Member:
     target: str = ""
 
 
+class Request(TypedDict):
+    content_type: Literal["application/gzip", "application/zstd", "application/zip"]
+    limits: dict[str, int]
+    """The fields of ArchiveLimits."""
+    uid: int | None
+
+
+Answer = dict[str, Any]
+"""`{digest, files, size_bytes}`, `{error, member, hint}` of a bad archive, or `{unavailable}`."""
 Entries = Iterator[tuple[Member, Callable[[], IO[bytes]]]]
 """Members in the archive's order, each with a way to read its content while it is the current one."""
 
@@ -273,7 +278,7 @@ def judge(all_entries: Entries, limits: dict[str, int]) -> Listing:
     return listing
 
 
-def write(all_entries: Entries, listing: Listing, prefix: str, limits: dict[str, int]) -> dict[str, Any]:
+def write(all_entries: Entries, listing: Listing, prefix: str, limits: dict[str, int]) -> Answer:
     """Create the tree in the working folder; its digest covers names, kinds, the executable bit and contents."""
     lines: list[str] = []
     size = files = 0
@@ -314,7 +319,8 @@ def write(all_entries: Entries, listing: Listing, prefix: str, limits: dict[str,
     return {"digest": f"sha256:{tree}", "files": files, "size_bytes": size}
 
 
-def confine(request: dict[str, Any]) -> None:
+def confine(request: Request) -> None:
+    """Limits, and as root the target folder for a root directory and another user."""
     limits = request["limits"]
     memory = limits["memory_bytes"]
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
@@ -330,44 +336,26 @@ def confine(request: dict[str, Any]) -> None:
             os.setresuid(request["uid"], request["uid"], request["uid"])
 
 
-def load_modules(request: dict[str, Any]) -> None:
-    """Import before the file system goes away."""
-    if request["content_type"] == "application/zip":
-        importlib.import_module("zipfile")
-        codecs.lookup("cp437")
-    elif request["content_type"] == "application/gzip":
-        importlib.import_module("tarfile")
-        importlib.import_module("gzip")
-    else:
-        sys.path.append(request["zstandard"])
-        importlib.import_module("tarfile")
-        importlib.import_module("zstandard")
-
-
-def main() -> None:
-    request = json.loads(sys.argv[1])
-    load_modules(request)
-    confine(request)
+def unpack(request: Request) -> Answer:
+    """The tree's digest and sizes, or why there is none."""
     limits = request["limits"]
     try:
         with open(0, "rb") as file:
             listing = judge(entries(file, request["content_type"], limits), limits)
             prefix = listing.strip()
             listing.check_links(prefix)
-            answer = write(entries(file, request["content_type"], limits), listing, prefix, limits)
+            return write(entries(file, request["content_type"], limits), listing, prefix, limits)
     except Invalid as error:
-        answer = {"error": error.message, "member": error.member, "hint": error.hint}
+        return {"error": error.message, "member": error.member, "hint": error.hint}
     except MemoryError:
-        answer = {"error": "The archive needs too much memory to read.", "member": None, "hint": ""}
+        return {"error": "The archive needs too much memory to read.", "member": None, "hint": ""}
     except OSError as error:
         if error.errno is None:  # gzip.BadGzipFile
-            answer = {"error": "This is not an archive of the type it says.", "member": None, "hint": str(error)}
-        else:
-            answer = {"unavailable": os.strerror(error.errno), "errno": error.errno}
+            return {"error": "This is not an archive of the type it says.", "member": None, "hint": str(error)}
+        return unavailable(error)
     except Exception as error:  # noqa: BLE001 - whatever the bytes did to a decoder, the archive is at fault
-        answer = {"error": "The archive cannot be read.", "member": None, "hint": f"{type(error).__name__}: {error}"}
-    print(json.dumps(answer))  # noqa: T201
+        return {"error": "The archive cannot be read.", "member": None, "hint": f"{type(error).__name__}: {error}"}
 
 
-if __name__ == "__main__":
-    main()
+def unavailable(error: OSError) -> Answer:
+    return {"unavailable": error.strerror or str(error)}

@@ -1,9 +1,12 @@
 """What uploads may hold, and every way an archive has of doing harm."""
 
 import asyncio
+import gc
 import gzip
 import io
 import os
+import select
+import signal
 import struct
 import tarfile
 import zipfile
@@ -272,3 +275,59 @@ async def test_cancelling_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not (tmp_path / "tree").exists()
+
+
+def unpackers() -> set[int]:
+    """The processes of ours that unpack."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return {int(pid) for pid in children if b"unpacker" in Path(f"/proc/{pid}/cmdline").read_bytes()}
+
+
+def big() -> bytes:
+    return tgz(*(file(f"f{number}", 10) for number in range(20_000)))
+
+
+async def test_archives_are_unpacked_side_by_side(tmp_path: Path) -> None:
+    source = ArchiveSource()
+    slow = asyncio.create_task(source.fetch(spec_of(tmp_path / "big", big()), tmp_path / "slow"))
+    small = spec_of(tmp_path / "small", tgz(file("a")))
+    trees = await asyncio.gather(*(source.fetch(small, tmp_path / f"tree{number}") for number in range(5)))
+    assert len({tree.digest for tree in trees}) == 1
+    assert (await slow).files == 20_000
+
+
+async def test_a_killed_unpacker_is_replaced(tmp_path: Path) -> None:
+    before = unpackers()
+    source = ArchiveSource()
+    spec = spec_of(tmp_path / "upload", tgz(file("a")))
+    await source.fetch(spec, tmp_path / "one")
+    (ours,) = unpackers() - before
+    ended = os.pidfd_open(ours)
+    os.kill(ours, signal.SIGKILL)
+    assert select.select([ended], [], [], 30)[0]
+    os.close(ended)
+    assert (await source.fetch(spec, tmp_path / "two")).files == 1
+    assert unpackers() - before not in (set(), {ours})
+
+
+async def test_an_unpacker_killed_at_work_leaves_nothing_and_says_so(tmp_path: Path) -> None:
+    before = unpackers()
+    source = ArchiveSource()
+    task = asyncio.create_task(source.fetch(spec_of(tmp_path / "upload", big()), tmp_path / "tree"))
+    while not (tmp_path / "tree").exists() or not list((tmp_path / "tree").iterdir()):
+        await asyncio.sleep(0)
+    for pid in unpackers() - before:
+        os.kill(pid, signal.SIGKILL)
+    with pytest.raises(SourceUnavailable, match="was ended"):
+        await task
+    assert not (tmp_path / "tree").exists()
+
+
+async def test_the_unpacker_goes_with_its_source(tmp_path: Path) -> None:
+    before = unpackers()
+    source = ArchiveSource()
+    await source.fetch(spec_of(tmp_path / "upload", tgz(file("a"))), tmp_path / "tree")
+    assert unpackers() - before
+    del source
+    gc.collect()
+    assert unpackers() <= before
