@@ -6,14 +6,15 @@ of them (`status=building,queued`), but every label must hold.
 """
 
 from collections.abc import Sequence
-from typing import Any, LiteralString
+from typing import Annotated, Any, LiteralString
 
-from msgspec import field
+from msgspec import Meta, field
 
 from cygnid.core.errors import FieldError, ValidationError
 from cygnid.core.paging import Condition, PageQuery, where
 from cygnid.core.schemas import Timestamp
 
+Search = Annotated[str, Meta(min_length=1, max_length=1000)]
 _SIGNS: dict[str, LiteralString] = {"gte": ">=", "gt": ">", "lte": "<=", "lt": "<"}
 
 
@@ -53,6 +54,11 @@ def by_time(
             if value is not None:
                 found.append(where(f"{column} {sign} $1", value))
     return found
+
+
+def searched(text: str | None, column: LiteralString) -> list[Condition]:
+    """`search=`: a part of the column's text, whatever its case."""
+    return [] if text is None else [where(f"strpos(lower({column}), lower($1)) > 0", text)]
 
 
 def chosen(column: LiteralString, values: Sequence[str] | None, but: Sequence[str] | None = None) -> list[Condition]:

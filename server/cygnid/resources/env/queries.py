@@ -7,6 +7,7 @@ from typing import Literal, LiteralString
 import msgspec
 
 from cygnid.core.db import Read
+from cygnid.core.filters import by_time, searched
 from cygnid.core.paging import Listing, PageQuery, fetch, where
 from cygnid.core.schemas import Page
 from cygnid.core.secrets import Secrets
@@ -123,6 +124,8 @@ async def variables(
         conditions.append(where(_COVERS, query.environment, is_preview))
     if query.key is not None:
         conditions.append(where("v.key = $1", query.key))
+    conditions += searched(query.search, "v.key")
+    conditions += by_time(query, created="v.created_at", updated="v.updated_at")
     if query.type:
         conditions.append(where("v.type = ANY($1)", query.type))
     if query.pending is not None:

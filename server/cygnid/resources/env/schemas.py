@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from cygnid.core.errors import Conflict, InvalidState
-from cygnid.core.paging import PageQuery
+from cygnid.core.filters import Search, TimeQuery
 from cygnid.core.schemas import In, Out, Timestamp
 
 EnvType = Literal["plain", "secret", "file"]
@@ -98,11 +98,13 @@ class EnvRollbackInput(In, frozen=True, kw_only=True):
     version: Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 
-class EnvQuery(PageQuery, frozen=True, kw_only=True):
+class EnvQuery(TimeQuery, frozen=True, kw_only=True):
     project_id: str
     environment: str | None = None
     """Those that count there; `preview`: those of that entry."""
     key: str | None = None
+    search: Search | None = None
+    """Part of a key."""
     type: list[EnvType] = []
     pending: bool | None = None
 

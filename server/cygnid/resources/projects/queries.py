@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from cygnid.core.db import Read
-from cygnid.core.filters import by_time, labels
+from cygnid.core.filters import by_time, labels, searched
 from cygnid.core.paging import Condition, Listing, PageQuery, fetch, where
 from cygnid.core.schemas import Page
 from cygnid.resources.projects.schemas import (
@@ -122,8 +122,7 @@ async def projects(read: Read, team_ids: Sequence[str], query: ProjectsQuery) ->
     conditions = [where("p.team_id = ANY($1)", team_ids), where("p.status = ANY($1)", query.status or _LIVING)]
     if query.name is not None:
         conditions.append(where("p.name = $1", query.name))
-    if query.search is not None:
-        conditions.append(where("position($1 IN p.name) > 0", query.search.lower()))
+    conditions += searched(query.search, "p.name")
     conditions += labels(query.label, "p.labels")
     conditions += by_time(query, created="p.created_at", updated="p.updated_at")
     page = await fetch(read, ProjectView, _PROJECTS, query, conditions)

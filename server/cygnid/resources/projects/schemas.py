@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from cygnid.core.errors import NameTaken
-from cygnid.core.filters import TimeQuery
+from cygnid.core.filters import Search, TimeQuery
 from cygnid.core.schemas import In, Out, Timestamp
 
 ProjectStatus = Literal["active", "paused", "deleted"]
@@ -111,7 +111,7 @@ class ProjectsQuery(TimeQuery, frozen=True, kw_only=True):
     name: str | None = None
     team_id: str | None = None
     label: list[str] = []
-    search: str | None = None
+    search: Search | None = None
 
 
 class ConfirmQuery(In, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from cygnid.core.db import Read
-from cygnid.core.filters import by_time
+from cygnid.core.filters import by_time, searched
 from cygnid.core.paging import Condition, Listing, fetch, filtered, where
 from cygnid.core.schemas import Page
 from cygnid.resources.tokens.schemas import StoredKind, Token, TokensQuery, TokenStatus, TokenWithSecret
@@ -143,7 +143,7 @@ async def visible_token(read: Read, visible: Visible, token_id: str) -> TokenRow
 
 async def visible_tokens(read: Read, visible: Visible, query: TokensQuery, now: datetime) -> Page[Token]:
     """Newest first; the filters of `query` narrow."""
-    conditions = _seen(visible) + by_time(query)
+    conditions = _seen(visible) + by_time(query) + searched(query.search, "name")
     if query.project_id is not None:
         conditions.append(where("project_id = $1", query.project_id))
     if query.kind:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from cygnid.core.filters import TimeQuery
+from cygnid.core.filters import Search, TimeQuery
 from cygnid.core.schemas import In, Out, Timestamp
 from cygnid.resources.teams.schemas import TeamRef
 from cygnid.resources.users.schemas import User
@@ -56,6 +56,7 @@ class TokensQuery(TimeQuery, frozen=True, kw_only=True):
     status: list[TokenStatus] = []
     kind: list[StoredKind] = []
     user_id: list[str] = []
+    search: Search | None = None
 
 
 class Token(Out, frozen=True, kw_only=True):
