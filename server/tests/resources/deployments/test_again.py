@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cygni import AsyncCygniClient, CygniError
+from cygni import APIStatusError, AsyncCygniClient
 from tests.make.api import Api, api_of
 from tests.make.stage import APP, until
 from tests.make.worker import STATIC, WEB, Installation, installed
@@ -29,7 +29,7 @@ async def post(site: Installation, ada: AsyncCygniClient, path: str, **body: Any
 
 
 async def refused(ada: AsyncCygniClient, path: str, **body: Any) -> tuple[int, str]:
-    with pytest.raises(CygniError) as error:
+    with pytest.raises(APIStatusError) as error:
         await ada.request("POST", path, json=body)
     assert error.value.hint
     return error.value.status, error.value.code
@@ -100,7 +100,7 @@ async def test_what_cannot_be_rolled_back_to(site: Installation, ada: AsyncCygni
     assert await refused(ada, f"/deployments/{current}/rollback") == (409, "invalid_state")
     await ada.request("POST", "/projects/shop/environments", json={"name": "staging"})
     body = {"environment": "staging", "deploymentId": current}
-    with pytest.raises(CygniError) as error:
+    with pytest.raises(APIStatusError) as error:
         await ada.request("POST", "/projects/shop/rollback", json=body)
     assert error.value.status == 404
 
@@ -201,11 +201,11 @@ async def test_a_deleted_one_takes_its_artifact_with_it(site: Installation, ada:
     await site.project(ada)
     first, second = await site.live(ada, STATIC), await site.live(ada, {"index.html": "two"})
     folder = _folder(site, await site.get(ada, first))
-    with pytest.raises(CygniError) as error:
+    with pytest.raises(APIStatusError) as error:
         await ada.request("DELETE", f"/deployments/{second}")
     assert (error.value.status, error.value.code) == (409, "in_use")
     assert (await ada.request("DELETE", f"/deployments/{first}")).status == 204
-    with pytest.raises(CygniError) as error:
+    with pytest.raises(APIStatusError) as error:
         await site.get(ada, first)
     assert error.value.status == 404
     await until(lambda: not folder.exists())

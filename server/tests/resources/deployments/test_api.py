@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cygni import AsyncCygniClient, CygniError
+from cygni import APIStatusError, AsyncCygniClient
 from tests.make.api import Api
 from tests.make.worker import STATIC, WEB, Installation
 
@@ -13,7 +13,7 @@ CHANGES = ["/cancel", "/redeploy", "/promote", "/rollback"]
 
 
 async def answer(client: AsyncCygniClient, method: str, path: str, **fields: Any) -> tuple[int, str]:
-    with pytest.raises(CygniError) as error:
+    with pytest.raises(APIStatusError) as error:
         await client.request(method, path, **fields)
     return error.value.status or 0, error.value.code or ""
 
@@ -104,7 +104,7 @@ async def test_lists_and_their_filters(site: Installation, ada: AsyncCygniClient
 )
 async def test_bad_input(site: Installation, ada: AsyncCygniClient, body: dict[str, Any], field: str) -> None:
     await site.project(ada)
-    with pytest.raises(CygniError) as error:
+    with pytest.raises(APIStatusError) as error:
         await ada.request("POST", "/deployments", json=body)
     assert (error.value.status, error.value.details["field"]) == (400, field)
 
@@ -122,7 +122,7 @@ async def test_an_unfinished_upload(site: Installation, ada: AsyncCygniClient) -
     await site.project(ada)
     body = {"sizeBytes": 10, "sha256": "0" * 64, "contentType": "application/gzip"}
     upload = (await ada.request("POST", "/uploads", json=body)).data["id"]
-    with pytest.raises(CygniError) as error:
+    with pytest.raises(APIStatusError) as error:
         await ada.request("POST", "/deployments", json={"projectId": "shop", "uploadId": upload})
     assert (error.value.status, error.value.code) == (409, "invalid_state")
     assert error.value.details["receivedBytes"] == 0

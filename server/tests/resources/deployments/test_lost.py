@@ -11,14 +11,14 @@ from tests.make.worker import WEB, Installation
 
 
 def hold(site: Installation, step: str) -> Any:
-    """The next deployment stops in this step until the event is set."""
+    """The next deployment stops in this step (source, build or switch) until the event is set."""
     go = asyncio.Event()
     match step:
         case "source":
             site.source.hold = go
         case "build":
             site.builder.hold = go
-        case "switch":
+        case _:
             site.edge.hold = go
     return go
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from cygni import AsyncCygniClient, CygniError
+from cygni import APIStatusError, AsyncCygniClient
 from tests.make.stage import until
 from tests.make.worker import WEB, Installation
 
@@ -131,12 +131,12 @@ async def test_a_switch_cannot_be_canceled(site: Installation, ada: AsyncCygniCl
     site.edge.hold = asyncio.Event()
     deployment_id = await site.deploy(ada, WEB)
     await site.status(ada, deployment_id, "verifying")
-    with pytest.raises(CygniError) as refused:
+    with pytest.raises(APIStatusError) as refused:
         await ada.request("POST", f"/deployments/{deployment_id}/cancel")
     assert (refused.value.status, refused.value.code) == (409, "invalid_state")
     site.edge.hold.set()
     assert (await site.end(ada, deployment_id))["status"] == "success"
-    with pytest.raises(CygniError) as refused:
+    with pytest.raises(APIStatusError) as refused:
         await ada.request("POST", f"/deployments/{deployment_id}/cancel")
     assert refused.value.code == "invalid_state"
 
@@ -167,7 +167,7 @@ async def test_a_pause_ends_what_runs(site: Installation, ada: AsyncCygniClient,
         site.builder.hold.set()
     found = await site.end(ada, deployment_id)
     assert (found["status"], found["failure"]) == ("canceled", None)
-    with pytest.raises(CygniError) as refused:
+    with pytest.raises(APIStatusError) as refused:
         await site.deploy(ada, WEB)
     assert (refused.value.status, refused.value.code) == (409, "invalid_state")
     assert "resume" in (refused.value.hint or "")
