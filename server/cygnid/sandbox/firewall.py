@@ -51,12 +51,11 @@ def chains(
     subnet: IPv4Network,
     resolvers: Sequence[IPv4Address | IPv6Address],
     confined: range | None,
-    allow_private: bool,
     allowed: Sequence[Net],
 ) -> Mapping[str, Chain]:
     """Chains by name. Instances reach all but link-local addresses, each other and the machine; nothing but the machine
-    reaches them. The `confined` uids, in the machine's network, reach no loopback address but for DNS, no link-local
-    one, no instance, and private ones only if `allow_private`; `allowed` goes before all of that.
+    reaches them. The `confined` uids, in the machine's network, reach no instance, no address of the machine but for
+    DNS, and no link-local or private one that is not `allowed`.
 
     Priority -5 comes before other tables' usual 0, so that what they accept is not the last word."""
     return {
@@ -84,9 +83,7 @@ def chains(
             kind="filter",
             hook="output",
             priority=-5,
-            rules=()
-            if confined is None
-            else _confine(confined, subnet=subnet, resolvers=resolvers, allow_private=allow_private, allowed=allowed),
+            rules=() if confined is None else _confine(confined, subnet=subnet, resolvers=resolvers, allowed=allowed),
         ),
         "postrouting": Chain(
             kind="nat",
@@ -102,7 +99,6 @@ def _confine(
     *,
     subnet: IPv4Network,
     resolvers: Sequence[IPv4Address | IPv6Address],
-    allow_private: bool,
     allowed: Sequence[Net],
 ) -> tuple[Rule, ...]:
     dns = [
@@ -110,11 +106,12 @@ def _confine(
         for address in resolvers
         for protocol in ("udp", "tcp")
     ]
-    refused = (*LINK_LOCAL, subnet, *(() if allow_private else PRIVATE))
     return (
         *dns,
+        # before what is allowed: an intranet's whole 10.0.0.0/8 may have the instances in it
+        Rule(uids=uids, daddr=subnet, verdict="reject"),
         *(Rule(uids=uids, daddr=net, verdict="accept") for net in allowed),
         # the machine's own addresses, on whichever interface, are reached by way of lo
         Rule(uids=uids, oifname="lo", verdict="reject"),
-        *(Rule(uids=uids, daddr=net, verdict="reject") for net in refused),
+        *(Rule(uids=uids, daddr=net, verdict="reject") for net in (*LINK_LOCAL, *PRIVATE)),
     )

@@ -28,8 +28,8 @@ T = TypeVar("T")
 
 class Network:
     """`name` is the installation's. `subnet` is its applications' own; None: a free one of 10.0.0.0/8, kept while the
-    bridge lives. `confined` are the uids of tenants, whose processes in the machine's network are filtered:
-    `allow_private` and `allowed` (networks, in spite of everything) open that, for package indexes on an intranet."""
+    bridge lives. `confined` are the uids of tenants, whose processes in the machine's network are filtered: `allowed`
+    opens networks to them in spite of that, for package indexes on an intranet."""
 
     def __init__(
         self,
@@ -37,7 +37,6 @@ class Network:
         name: str,
         subnet: IPv4Network | None = None,
         confined: range | None = None,
-        allow_private: bool = False,
         allowed: Sequence[Net] = (),
         spare: int = 2,
     ) -> None:
@@ -45,7 +44,6 @@ class Network:
         self._bridge = f"{self._tag}br"
         self._wanted = subnet
         self._confined = confined
-        self._allow_private = allow_private
         self._allowed = tuple(allowed)
         self._spare = spare
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="network")
@@ -131,7 +129,6 @@ class Network:
                 subnet=self._subnet,
                 resolvers=[ip_address(text.partition("%")[0]) for text in resolvers(own_network=False)],
                 confined=self._confined,
-                allow_private=self._allow_private,
                 allowed=self._allowed,
             )
             replace_table(self._tag, table)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from cygnid.sandbox.disk import remove_tree
 from cygnid.sandbox.launch import Sandbox
@@ -43,10 +44,12 @@ class Stage:
     folder: Path
     name: str = field(default_factory=lambda: f"cygni-test-{secrets.token_hex(6)}")
     bwrap: Path = Path()
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Of its network, besides the name."""
     opened: list[tuple[Sandbox, Network]] = field(default_factory=list)
 
     async def open(self) -> Sandbox:
-        network = Network(name=self.name, spare=1)
+        network = Network(name=self.name, spare=1, **self.settings)
         sandbox = Sandbox(name=self.name, folder=self.folder, bwrap=self.bwrap, networks=network)
         self.opened.append((sandbox, network))
         ability = await sandbox.prepare()
@@ -99,11 +102,11 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def staged() -> AsyncIterator[Stage]:
+async def staged(**settings: Any) -> AsyncIterator[Stage]:
     """Under /tmp and not in pytest's folder, which is closed to the uids of sandboxes."""
     folder = Path(tempfile.mkdtemp(prefix="cygni-test-"))
     folder.chmod(0o711)
-    stage = Stage(folder=folder)
+    stage = Stage(folder=folder, settings=settings)
     try:
         stage.bwrap = _copy_bwrap(folder / "bin")
         yield stage
