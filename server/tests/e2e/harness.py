@@ -108,7 +108,7 @@ class Installation:
     def begin(self, folder: Path, project: str) -> str:
         """Start a deployment and do not wait; its id."""
         said = self.cygni("deploy", str(folder), "--project", project, "--yes", "--detach", "--json").stdout
-        return json.loads(said.splitlines()[-1])["id"]
+        return json.loads(said)["id"]
 
     def deployment(self, identity: str) -> dict[str, Any]:
         return self.api("GET", f"/deployments/{identity}")
@@ -194,7 +194,8 @@ class Installation:
 
     def _groups(self) -> list[Path]:
         """Control groups, the inner ones first."""
-        found = Path("/sys/fs/cgroup").glob(f"**/cygni-{self._id()}/**/")
+        tops = [top for depth in ("", "*/") for top in Path("/sys/fs/cgroup").glob(f"{depth}cygni-{self._id()}")]
+        found = [Path(folder) for top in tops for folder, _, _ in os.walk(top)]
         return sorted(found, key=lambda path: len(path.parts), reverse=True)
 
     def _processes(self) -> list[int]:
