@@ -12,7 +12,8 @@ from cygnid.edge.base import EdgeAnswer, EdgeStatus, EdgeUnavailable, Route
 from cygnid.edge.envoy_config import InvalidRoutes, Json, clusters, route_table, validated
 from cygnid.edge.folder import Folder, document
 from cygnid.edge.process import Process
-from cygnid.edge.programs import EdgeSetup, Programs, tail
+from cygnid.edge.program_logs import tail
+from cygnid.edge.programs import EdgeSetup, Programs
 
 _CONFIRM_SECONDS = 60
 _PROBE_SECONDS = 10
@@ -58,6 +59,7 @@ class EnvoyEdge:
     async def supervise(self, *, term: int) -> None:
         async with self._busy:
             await self._prepare(term)
+            await self._programs.trim_logs(term=term)
             await self._programs.converge(term=term)
 
     async def probe(self, host: str, path: str) -> EdgeAnswer:

@@ -19,6 +19,7 @@ from cygnid.edge.envoy_config import EdgeConfig
 from cygnid.edge.files import files_config
 from cygnid.edge.folder import Folder, Generation, Remembered, document
 from cygnid.edge.process import Process, find
+from cygnid.edge.program_logs import outgrown, tail, trim
 from cygnid.edge.start_script import Program, as_user, start_script
 
 _START_SECONDS = 60
@@ -95,6 +96,12 @@ class Programs:
         if after != before or None in self.current(before):
             await self._start(before, after, term)
         await self._see_off(after, term)
+
+    async def trim_logs(self, *, term: int) -> None:
+        for log in (self._folder / "envoy.log", self._folder / "files.log"):
+            if outgrown(log):
+                async with self._folder.fenced(term):
+                    await asyncio.to_thread(trim, log)
 
     async def stop(self) -> None:
         state = self._folder.remembered()
@@ -292,17 +299,6 @@ class Programs:
         path.mkdir(parents=True, exist_ok=True)
         os.chown(path, -1 if uid is None else uid, -1 if gid is None else gid)
         path.chmod(mode)
-
-
-def tail(log: Path, since: int = 0) -> str:
-    """The end of a log, for an error's message."""
-    try:
-        with log.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(since, size - 1000))
-            return file.read().decode(errors="replace").strip() or "its log says nothing"
-    except FileNotFoundError:
-        return "it has no log"
 
 
 def _name(program: str, generation: Generation) -> str:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from cygnid.edge import program_logs
+from cygnid.edge.admin import Admin
 from cygnid.edge.base import Edge, EdgeUnavailable
 from cygnid.edge.binaries import envoy_binary
 from cygnid.edge.envoy import EnvoyEdge
@@ -314,6 +316,28 @@ async def test_a_paused_holder_of_the_lock_is_waited_for(monkeypatch: pytest.Mon
         holder.stdin.close()
         await asyncio.wait_for(holder.wait(), LIMIT)
         await stage.edge.apply([], version=2, term=1)
+
+
+async def test_a_log_that_grows_large_begins_anew_and_is_appended_to() -> None:
+    async with staged() as stage:
+        envoy, files = stage.setup.folder / "envoy.log", stage.setup.folder / "files.log"
+        of_files = files.read_bytes()
+        admin = Admin(stage.setup.folder / "run" / "envoy-1.sock")
+        for number in range(2):
+            with envoy.open("ab") as grown:
+                grown.write(b"early\n" + b"." * program_logs.LIMIT + b"late %d\n" % number)
+            await stage.edge.supervise(term=1)
+            assert envoy.stat().st_size < program_logs.LIMIT / 2
+            older = envoy.with_name("envoy.log.1")
+            assert (older.stat().st_size, stat.S_IMODE(older.stat().st_mode)) == (program_logs.LIMIT, 0o600)
+            assert older.read_bytes().endswith(b".late %d\n" % number)
+            # what it says from now on is at the start, where a file position that was kept would have left zeros
+            assert (await admin._request("POST", "/logging?admin=debug"))[0] == 200
+            assert await admin.live()
+            await until(lambda: b"path: /ready" in envoy.read_bytes())
+            assert b"\0" not in envoy.read_bytes()
+        assert files.read_bytes() == of_files
+        assert not files.with_name("files.log.1").exists()
 
 
 async def test_a_thousand_hosts() -> None:
