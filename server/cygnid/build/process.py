@@ -4,7 +4,6 @@ import asyncio
 import errno
 import os
 import posixpath
-import re
 import shlex
 import sysconfig
 import time
@@ -37,6 +36,7 @@ from cygnid.sandbox.disk import used_bytes
 from cygnid.sandbox.launch import Sandbox
 from cygnid.sandbox.launched import Finished
 
+_BYTECODE = Path(__file__).with_name("bytecode.py")
 _NOT_SERVED = frozenset({"cygni.toml", "Procfile", *DEPENDENCIES.values()})
 """Beside names with a leading dot: what lies in a served source folder and is not for its visitors."""
 
@@ -235,9 +235,8 @@ class ProcessBuilder:
     async def _compile(self, corner: Corner, release: Path, dependencies: Path | None) -> None:
         """Compile the app's modules, so that its processes do not at each start. Files that are no Python of this
         version stay as they are."""
-        names = "|".join(map(re.escape, DEPENDENCIES.values()))
-        folder = shlex.quote(app_root(corner.plan))
-        script = f"python -I -m compileall -f -qq --invalidation-mode unchecked-hash -x '/({names})/' {folder} || true"
+        words = (_BYTECODE.read_text(), app_root(corner.plan), *DEPENDENCIES.values())
+        script = f"python -I -S -W ignore -c {' '.join(map(shlex.quote, words))} || true"
         await self._run(corner, "compile", script, work=release, work_at=APP, dependencies=dependencies, quiet=True)
 
     async def _run(
@@ -251,7 +250,7 @@ class ProcessBuilder:
         dependencies: Path | None = None,
         quiet: bool = False,
     ) -> None:
-        command = script.splitlines()[-1]
+        command = name if quiet else script.splitlines()[-1]
         if not quiet:
             _say(corner.request, f"{name}: {command}")
         folder = corner.runs / name

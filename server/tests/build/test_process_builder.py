@@ -307,7 +307,8 @@ async def test_odd_files_do_not_stop_the_sealing(shop: Workshop, way: str) -> No
     settings = BuildSettings(build_command=way)
     artifact = await shop.builder.build(shop.request({"Procfile": "web: x"}, settings=settings))
     assert not (artifact.path / "pipe").exists()
-    assert all(path.lstat().st_mode & 0o222 == 0 for path in artifact.path.rglob("*") if not path.is_symlink())
+    assert all(path.lstat().st_mode & 0o022 == 0 for path in artifact.path.rglob("*") if not path.is_symlink())
+    assert {path.lstat().st_uid for path in artifact.path.rglob("*")} == {os.geteuid()}
 
 
 async def test_folders_without_end_are_removed_again(shop: Workshop) -> None:
