@@ -1,8 +1,11 @@
 """Live instances are asked whether they are healthy; those that stay ill are started again."""
 
 import asyncio
+import shlex
+import sys
 from dataclasses import replace
 from datetime import timedelta
+from typing import Literal
 
 import pytest
 
@@ -19,6 +22,15 @@ from tests.make.stage import Place, Stage, until
 
 WEB = ProcessPlan(type="web", command="exec python3 app.py")
 STRICT = replace(WEB, health_check=HealthCheck(path="/up", timeout_seconds=60, interval_seconds=1))
+GRPC = """
+import os
+from concurrent.futures import ThreadPoolExecutor
+import grpc
+server = grpc.server(ThreadPoolExecutor(1))
+server.add_insecure_port("0.0.0.0:" + os.environ["PORT"])
+server.start()
+server.wait_for_termination()
+"""
 EVENTS = ("instance.unhealthy", "instance.recovered", "instance.crashed")
 
 
@@ -43,6 +55,18 @@ async def test_an_instance_that_was_added_runs_once_it_answers(stage: Stage) -> 
         await owner.request("PATCH", "/projects/shop/processes/web", json={"instances": 1})
         await until(lambda: _count(stage, 1))
     assert await stage.events(*EVENTS) == []
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "http1"])
+async def test_an_app_is_asked_in_the_protocol_that_it_was_said_to_speak(
+    stage: Stage, protocol: Literal["h2c", "http1"]
+) -> None:
+    command = f"exec {shlex.quote(sys.executable)} -c {shlex.quote(GRPC)}"
+    patience = HealthCheck(path="/", timeout_seconds=60 if protocol == "h2c" else 2, interval_seconds=1)
+    place = await stage.project()
+    async with stage.leading(run_instances, check_instances):
+        _, ids = await place.live(ProcessPlan(type="web", command=command, protocol=protocol, health_check=patience))
+        await place.status(ids, "running" if protocol == "h2c" else "crashed")
 
 
 async def _count(stage: Stage, count: int) -> bool:
