@@ -53,6 +53,11 @@ async def list_deployments(read: Read, query: DeploymentQuery, access: Deploymen
     status=201,
     answers=Deployment,
     errors=[ValidationError, InvalidState],
+    example={
+        "projectId": "proj_01kav9fwd4fcp8h18kz45j47x0",
+        "uploadId": "upl_01kav9g1m2f5zr8bq3w7x9c4dn",
+        "message": "Raise the price",
+    },
 )
 async def create_deployment(tx: Tx, call: Call, data: DeploymentCreate, access: EnvironmentAccess) -> Answer:
     """Deploy an upload, or another deployment's artifact."""
@@ -88,6 +93,7 @@ async def cancel_deployment(tx: Tx, call: Call, access: DeploymentAccess) -> Ans
     status=201,
     answers=Deployment,
     errors=[InvalidState],
+    example={"useCache": False},
 )
 async def redeploy(tx: Tx, call: Call, data: Redeploy, access: DeploymentAccess) -> Answer:
     """Take the same upload through the build again; what has not changed is not built again."""
@@ -111,6 +117,7 @@ async def redeploy(tx: Tx, call: Call, data: Redeploy, access: DeploymentAccess)
     status=201,
     answers=Deployment,
     errors=[InvalidState],
+    example={"environment": "staging"},
 )
 async def promote(tx: Tx, call: Call, data: Promote, access: DeploymentAccess) -> Answer:
     """Release the same artifact in another environment, without a build."""
@@ -131,6 +138,7 @@ async def promote(tx: Tx, call: Call, data: Promote, access: DeploymentAccess) -
     status=201,
     answers=Deployment,
     errors=[InvalidState],
+    example={"restoreEnv": True},
 )
 async def rollback(tx: Tx, call: Call, data: Rollback, access: DeploymentAccess) -> Answer:
     """Make this one current again, with the variables it had; without a build."""
@@ -200,6 +208,7 @@ async def stream_log(read: Read, call: Call, query: StepQuery, access: Deploymen
     status=201,
     answers=Deployment,
     errors=[InvalidState],
+    example={"environment": "production"},
 )
 async def restart_project(tx: Tx, call: Call, data: ProjectRestart, access: EnvironmentAccess) -> Answer:
     """Release what is current again, rolling, with variables and process settings of now."""
@@ -214,6 +223,7 @@ async def restart_project(tx: Tx, call: Call, data: ProjectRestart, access: Envi
     status=201,
     answers=Deployment,
     errors=[InvalidState],
+    example={"environment": "production", "restoreEnv": True},
 )
 async def rollback_project(tx: Tx, call: Call, data: ProjectRollback, access: EnvironmentAccess) -> Answer:
     """Make an earlier deployment current again; by default the last success before this one."""

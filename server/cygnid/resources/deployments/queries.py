@@ -9,6 +9,7 @@ import msgspec
 
 from cygnid.build.base import Plan
 from cygnid.core.db import Read
+from cygnid.core.filters import by_time, chosen, labels, searched
 from cygnid.core.paging import Condition, Listing, PageQuery, fetch, where
 from cygnid.core.schemas import Page
 from cygnid.resources.deployments.schemas import (
@@ -151,25 +152,16 @@ def of_teams(team_ids: Sequence[str]) -> Condition:
 
 
 def _matching(query: DeploymentQuery) -> list[Condition]:
-    found: list[Condition] = []
-    if query.environment is not None:
-        found.append(where("d.environment = $1", query.environment))
-    if query.status:
-        found.append(where("d.status = ANY($1)", query.status))
-    if query.type:
-        found.append(where("d.type = ANY($1)", query.type))
-    if query.trigger:
-        found.append(where("d.trigger = ANY($1)", query.trigger))
-    if query.created_by is not None:
-        found.append(where("d.created_by = $1", query.created_by))
-    for label in query.label or []:
-        key, _, value = label.partition(":")
-        found.append(where("d.labels ->> $1 = $2", key, value))
-    if query.since is not None:
-        found.append(where("d.created_at >= $1", query.since))
-    if query.until is not None:
-        found.append(where("d.created_at < $1", query.until))
-    return found
+    found = [
+        *by_time(query, created="d.created_at", updated="d.updated_at"),
+        *chosen("d.status", query.status, query.status_ne),
+        *chosen("d.type", query.type),
+        *chosen("d.trigger", query.trigger),
+        *chosen("d.created_by", query.created_by),
+        *labels(query.label, "d.labels"),
+        *searched(query.search, "d.message"),
+    ]
+    return found if query.environment is None else [*found, where("d.environment = $1", query.environment)]
 
 
 async def before(read: Read, environment_id: str, current: DeploymentRow | None) -> DeploymentRow | None:

@@ -7,7 +7,8 @@ import msgspec
 from msgspec import Meta
 
 from cygnid.core.errors import InvalidState
-from cygnid.core.paging import LogQuery, PageQuery
+from cygnid.core.filters import Search, TimeQuery
+from cygnid.core.paging import LogQuery
 from cygnid.core.schemas import In, Out, Timestamp
 
 Status = Literal[
@@ -94,17 +95,18 @@ class ProjectRestart(In, frozen=True, kw_only=True):
     environment: str = "production"
 
 
-class DeploymentQuery(PageQuery, frozen=True, kw_only=True):
+class DeploymentQuery(TimeQuery, frozen=True, kw_only=True):
     project_id: str | None = None
     team_id: str | None = None
     environment: str | None = None
-    status: list[Status] | None = None
-    type: list[Type] | None = None
-    trigger: list[Trigger] | None = None
-    label: list[str] | None = None
-    created_by: str | None = None
-    since: Timestamp | None = None
-    until: Timestamp | None = None
+    status: list[Status] = []
+    status_ne: list[Status] = msgspec.field(default_factory=list, name="status[ne]")
+    type: list[Type] = []
+    trigger: list[Trigger] = []
+    label: list[str] = []
+    created_by: list[str] = []
+    search: Search | None = None
+    """Part of the message."""
 
 
 class StepLogQuery(LogQuery, frozen=True, kw_only=True):
