@@ -110,12 +110,16 @@ async def _routed_to(site: Installation, deployment_id: str) -> bool:
 async def test_lost_three_times(site: Installation, ada: AsyncCygniClient) -> None:
     await site.project(ada)
     before = await site.live(ada)
-    for step, status in (("build", "building"), ("switch", "verifying")):
+    site.builder.started.clear()
+    for step in ("build", "switch"):
         hold(site, step)
         deployment_id = await site.deploy(ada, changed(7, step=step))
         for attempt in range(1, 4):
             await _attempt(site, deployment_id, attempt)
-            await site.status(ada, deployment_id, status)
+            if step == "build":
+                await asyncio.wait_for(site.builder.started.wait(), LIMIT)
+                site.builder.started.clear()
+            await site.step(ada, deployment_id, step)
             await site.workers[-1].lose()
             await site.worker()
         found = await site.end(ada, deployment_id)
