@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +16,8 @@ _PROBE = (
     "import sys; print('.'.join(map(str, sys.version_info[:3])), sys.base_prefix, sys.implementation.name, sep='\\n')"
 )
 _OLDEST_PYTHON = (3, 9)
+_AT_ONCE = 4
+"""Version managers answer through shell scripts that take their time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,20 +45,22 @@ def find(path: str | None = None) -> list[Toolchain]:
 
 
 def _pythons(folders: Iterable[Path]) -> list[Toolchain]:
-    found: dict[tuple[str, Path], Toolchain] = {}
-    asked: set[Path] = set()
+    programs: dict[Path, Path] = {}
+    """Each once, whatever links lead to it."""
     for folder in folders:
         for path in sorted(folder.glob("python3*")):
-            if not re.fullmatch(r"python3(\.\d+)?", path.name) or path.resolve() in asked:
-                continue
-            asked.add(path.resolve())
-            lines = _ask(path, "-I", "-c", _PROBE)
-            if len(lines) != 3 or lines[2] != "cpython":
-                continue
-            version, root = lines[0], Path(lines[1])
-            chain = Toolchain(language="python", version=version, root=root, bin=root / "bin")
-            if tuple(map(int, version.split(".")[:2])) >= _OLDEST_PYTHON and chain.python.exists():
-                found.setdefault((version, root), chain)
+            if re.fullmatch(r"python3(\.\d+)?", path.name):
+                programs.setdefault(path.resolve(), path)
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        answers = [threads.submit(_ask, path, "-I", "-c", _PROBE) for path in programs.values()]
+    found: dict[tuple[str, Path], Toolchain] = {}
+    for lines in (answer.result() for answer in answers):
+        if len(lines) != 3 or lines[2] != "cpython":
+            continue
+        version, root = lines[0], Path(lines[1])
+        chain = Toolchain(language="python", version=version, root=root, bin=root / "bin")
+        if tuple(map(int, version.split(".")[:2])) >= _OLDEST_PYTHON and chain.python.exists():
+            found.setdefault((version, root), chain)
     return list(found.values())
 
 
