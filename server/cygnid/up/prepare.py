@@ -4,6 +4,7 @@ from typing import TypedDict
 
 from cygnid.core import db
 from cygnid.core.postgres import migrate
+from cygnid.resources.platform.actions import forget_workers
 from cygnid.settings import Settings
 
 
@@ -23,6 +24,8 @@ async def prepare(settings: Settings, *, first_owner: bool) -> Prepared:
     pool = await db.connect(settings.database_url, size=1)
     try:
         owner = await ensure_first_owner(pool, settings.default_plan)
+        async with db.begin(pool) as tx:
+            await forget_workers(tx)
     finally:
         await pool.close()
     return Prepared(applied=applied, teamId=owner.team_id, token=owner.token)

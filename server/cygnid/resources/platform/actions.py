@@ -58,6 +58,12 @@ async def leave(tx: Tx, worker_id: str) -> None:
     await tx.execute("DELETE FROM workers WHERE id = $1", worker_id)
 
 
+async def forget_workers(tx: Tx) -> None:
+    """Before the first worker starts: what one said that lost its power counts for nothing. One that lives says it
+    again."""
+    await tx.execute("DELETE FROM workers")
+
+
 async def forget_silent_workers(tx: Tx) -> int:
     """Delete what workers left that were killed."""
     return await tx.execute("DELETE FROM workers WHERE seen_at < clock_timestamp() - interval '1 hour'")
