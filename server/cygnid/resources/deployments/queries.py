@@ -214,6 +214,21 @@ async def is_pruning(read: Read, project_id: str) -> bool:
     )
 
 
+async def needless_uploads(read: Read, *, days: int) -> list[str]:
+    """Those that a deployment held and none will take again: each has ended, its artifact is gone, or it made none and
+    is older than `days`."""
+    found: list[str] = await read.value(
+        """SELECT coalesce(array_agg(u.id), '{}') FROM uploads u
+           WHERE u.used_at IS NOT NULL AND NOT EXISTS (
+               SELECT FROM deployments d
+               LEFT JOIN artifacts a ON a.project_id = d.project_id AND a.digest = d.digest AND a.pruned_at IS NULL
+               WHERE d.upload_id = u.id AND d.removed_at IS NULL AND (d.finished_at IS NULL OR a.digest IS NOT NULL
+                   OR d.digest IS NULL AND d.finished_at > now() - make_interval(days => $1)))""",
+        days,
+    )
+    return found
+
+
 async def is_building(read: Read, project_id: str) -> bool:
     return await read.value(
         "SELECT EXISTS (SELECT FROM deployments WHERE project_id = $1 AND status = 'building')", project_id

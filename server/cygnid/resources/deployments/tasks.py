@@ -13,6 +13,7 @@ from cygnid.resources.deployments.schemas import ENDS, DeploymentEvents
 from cygnid.resources.deployments.steps import course, ends
 from cygnid.resources.deployments.steps.attempt import Attempt, StepFailed
 from cygnid.resources.projects import queries as projects
+from cygnid.resources.uploads import actions as uploads
 
 
 async def give_up(backends: Backends, claim: Claim, why: Lost) -> None:
@@ -89,7 +90,8 @@ async def _until_cancel(attempt: Attempt) -> None:
 
 @reconcile(on=[DeploymentEvents.SUCCESS, DeploymentEvents.DELETED], minutes=60)
 async def prune_artifacts(backends: Backends) -> None:
-    """Remove what nobody can roll back to any more. The row says so first, so that no deployment takes it meanwhile."""
+    """Remove what nobody can roll back to any more, and the uploads it was made of. The row says so first, so that no
+    deployment takes it meanwhile."""
     settings = backends.settings
     keep, days = settings.keep_artifacts, settings.keep_artifact_days
     async with read(backends.pool) as reader:
@@ -101,3 +103,5 @@ async def prune_artifacts(backends: Backends) -> None:
             await backends.builder.remove(project_id, digest)
             async with begin(backends.pool) as tx:
                 await progress.note_removed(tx, project_id, digest)
+    async with begin(backends.pool) as tx:
+        await uploads.let_go(tx, await queries.needless_uploads(tx, days=days))

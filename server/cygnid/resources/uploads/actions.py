@@ -1,5 +1,6 @@
 """What can happen to uploads. Their bytes are `receive.py`'s."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from cygnid.core import changes, clock
@@ -62,6 +63,15 @@ async def use(tx: Tx, upload_id: str) -> None:
     )
     if not held:
         raise UploadExpired
+
+
+async def let_go(tx: Tx, upload_ids: Sequence[str]) -> None:
+    """No deployment needs them any more: they expire."""
+    await tx.execute(
+        "UPDATE uploads SET used_at = NULL, expires_at = $2, updated_at = $2 WHERE id = ANY($1)",
+        upload_ids,
+        clock.now(),
+    )
 
 
 async def expire(tx: Tx) -> None:

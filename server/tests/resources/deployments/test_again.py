@@ -1,5 +1,6 @@
 """Releases that come again: rollback, promotion, restart, redeploy, and how long an artifact is kept."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -200,7 +201,8 @@ def _folder(site: Installation, row: Any) -> Path:
 async def test_a_deleted_one_takes_its_artifact_with_it(site: Installation, ada: AsyncCygniClient) -> None:
     await site.project(ada)
     first, second = await site.live(ada, STATIC), await site.live(ada, {"index.html": "two"})
-    folder = _folder(site, await site.get(ada, first))
+    row = await site.get(ada, first)
+    folder = _folder(site, row)
     with pytest.raises(APIStatusError) as error:
         await ada.request("DELETE", f"/deployments/{second}")
     assert (error.value.status, error.value.code) == (409, "in_use")
@@ -209,6 +211,9 @@ async def test_a_deleted_one_takes_its_artifact_with_it(site: Installation, ada:
         await site.get(ada, first)
     assert error.value.status == 404
     await until(lambda: not folder.exists())
+    held = "SELECT string_agg(id, ' ') FROM uploads WHERE used_at IS NOT NULL"
+    while row["source"]["uploadId"] in await site.value(held):
+        await asyncio.sleep(0.05)
     listed = (await ada.request("GET", "/deployments", query={"projectId": "shop"})).data
     assert [row["id"] for row in listed] == [second]
     data = await site.value("SELECT data FROM changes WHERE type = 'deployment.deleted'")
