@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+HttpProtocol = Literal["http1", "h2c"]
+"""What an app speaks on its port; h2c: HTTP/2 without TLS, with prior knowledge, as gRPC servers do."""
+
 
 class StaleLeader(Exception):
     """A newer leader has written this edge's files: the caller must stop."""
@@ -25,7 +28,7 @@ class App:
     """Instances behind the edge; none: 502 at once."""
 
     endpoints: tuple[Endpoint, ...]
-    protocol: Literal["http1", "h2c"] = "http1"
+    protocol: HttpProtocol = "http1"
     keep_alive_seconds: int = 4
 
 
@@ -75,8 +78,9 @@ class Edge(Protocol):
         a timer by the leader. A new binary or bootstrap is taken over by overlap, no connection dropped."""
         ...
 
-    async def probe(self, host: str, path: str) -> EdgeAnswer:
-        """One GET through the edge's own listener with this Host."""
+    async def probe(self, host: str, path: str, *, protocol: HttpProtocol = "http1") -> EdgeAnswer:
+        """One GET through the edge's own listener with this Host. `protocol` is the app's behind it: a gRPC server that
+        has no answer to GET is asked for an RPC at that path."""
         ...
 
     async def status(self) -> EdgeStatus: ...

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Sequence
 
 from cygnid.edge.admin import CDS, RDS, Admin
-from cygnid.edge.base import EdgeAnswer, EdgeStatus, EdgeUnavailable, Route
+from cygnid.edge.base import EdgeAnswer, EdgeStatus, EdgeUnavailable, HttpProtocol, Route
 from cygnid.edge.envoy_config import InvalidRoutes, Json, clusters, route_table, validated
 from cygnid.edge.folder import Folder, document
 from cygnid.edge.process import Process
@@ -18,6 +18,8 @@ from cygnid.edge.programs import EdgeSetup, Programs
 _CONFIRM_SECONDS = 60
 _PROBE_SECONDS = 10
 _PROBE_BYTES = 65536
+_NO_ANSWER = 502
+_GRPC = "content-type: application/grpc\r\nte: trailers\r\ncontent-length: 0\r\n"
 _FILES = {CDS: "cds.json", RDS: "rds.json"}
 
 
@@ -62,10 +64,16 @@ class EnvoyEdge:
             await self._programs.trim_logs(term=term)
             await self._programs.converge(term=term)
 
-    async def probe(self, host: str, path: str) -> EdgeAnswer:
+    async def probe(self, host: str, path: str, *, protocol: HttpProtocol = "http1") -> EdgeAnswer:
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
-                return EdgeAnswer(status=await self._get(host, path), error=None)
+                status, _ = await self._ask(host, f"GET {path}")
+                if status == _NO_ANSWER and protocol == "h2c":
+                    called, fields = await self._ask(host, f"POST {path}", _GRPC)
+                    # Envoy dresses its own errors as gRPC's too, as UNAVAILABLE
+                    grpc = fields.get("content-type", "").startswith("application/grpc")
+                    status = called if grpc and fields.get("grpc-status") != "14" else status
+                return EdgeAnswer(status=status, error=None)
         except TimeoutError:
             return EdgeAnswer(status=None, error=f"no answer within {_PROBE_SECONDS} s")
         except (OSError, asyncio.IncompleteReadError, ValueError) as problem:
@@ -137,15 +145,17 @@ class EnvoyEdge:
         except TimeoutError as late:
             raise EdgeUnavailable(f"Envoy did not confirm {_FILES[stat]} within {_CONFIRM_SECONDS} s") from late
 
-    async def _get(self, host: str, path: str) -> int:
+    async def _ask(self, host: str, what: str, more: str = "") -> tuple[int, dict[str, str]]:
+        """(status, headers by their names in lower case)."""
         address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._setup.apps_host, self._setup.apps_host)
         reader, writer = await asyncio.open_connection(address, self._setup.apps_port)
         try:
-            head = f"GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: cygni-probe\r\nconnection: close\r\n\r\n"
+            head = f"{what} HTTP/1.1\r\nhost: {host}\r\nuser-agent: cygni-probe\r\n{more}connection: close\r\n\r\n"
             writer.write(head.encode("ascii"))
-            status = int((await reader.readuntil(b"\r\n")).split(b" ", 2)[1])
+            first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             # Read what is small to its end: leaving early would look to the app like a visitor who gave up.
             await reader.read(_PROBE_BYTES)
-            return status
+            pairs = (line.partition(":") for line in lines)
+            return int(first.split(" ", 2)[1]), {name.lower(): value.strip() for name, _, value in pairs}
         finally:
             writer.close()

@@ -4,11 +4,14 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
+import h2.connection
 import pytest
 
-from cygnid.edge.base import App, Edge, EdgeUnavailable, Endpoint, Paused, Route, StaleLeader
+from cygnid.edge.base import App, Edge, EdgeAnswer, EdgeUnavailable, Endpoint, Paused, Route, StaleLeader
 from tests.edge.harness import Instance, app, free_port, staged, static
 from tests.fakes.edge import FakeEdge
+from tests.make.h2c import Request, serving
 
 
 @dataclass
@@ -102,6 +105,31 @@ async def test_a_living_instance_answers_for_a_dead_one(edge: Edge) -> None:
     async with Instance("a").running() as a:
         await edge.apply([app("env_a", free_port(), a.port)], version=1, term=1)
         assert {await status_of(edge, "a.localhost") for _ in range(8)} == {200}
+
+
+async def test_a_grpc_server_answers_and_a_dead_one_does_not(edge: Edge) -> None:
+    server = grpc.aio.server()
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        routes = [app("env_a", port, protocol="h2c"), app("env_dead", free_port(), protocol="h2c")]
+        await edge.apply(routes, version=1, term=1)
+        assert await edge.probe("a.localhost", "/", protocol="h2c") == EdgeAnswer(status=200, error=None)
+        assert await edge.probe("dead.localhost", "/", protocol="h2c") == EdgeAnswer(status=502, error=None)
+    finally:
+        await server.stop(None)
+
+
+def unavailable(connection: h2.connection.H2Connection, stream: int, _request: Request) -> None:
+    connection.send_headers(stream, [(":status", "503")], end_stream=True)
+
+
+async def test_an_h2c_app_that_answers_get_is_asked_no_more(edge: Edge) -> None:
+    seen: list[Request] = []
+    async with serving(unavailable, seen) as port:
+        await edge.apply([app("env_a", port, protocol="h2c")], version=1, term=1)
+        assert (await edge.probe("a.localhost", "/x", protocol="h2c")).status == 503
+    assert {(request[":method"], request[":path"]) for request in seen} == {("GET", "/x")}
 
 
 async def test_a_static_release_is_served(subject: Subject, edge: Edge) -> None:

@@ -1,23 +1,18 @@
 """Probes of what speaks HTTP/2 alone, held against both runtimes: servers of two libraries, one of them gRPC's."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
-import h2.config
 import h2.connection
-import h2.events
 import pytest
 
 from cygnid.runtime.base import Address, HttpProtocol, ProbeResult, Runtime
 from cygnid.runtime.process.runtime import ProcessRuntime
 from tests.fakes.runtime import FakeRuntime
+from tests.make.h2c import Request, serving
 from tests.sandbox.harness import LIMIT, staged
-
-Request = dict[str, str]
-Answer = Callable[[h2.connection.H2Connection, int, Request], None]
 
 
 @pytest.fixture(params=["process", "fake"])
@@ -40,28 +35,6 @@ async def ask(
         scheme="https",
         timeout_seconds=timeout_seconds,
     )
-
-
-@asynccontextmanager
-async def serving(answer: Answer, seen: list[Request]) -> AsyncIterator[int]:
-    """The port of a server that knows HTTP/2 with prior knowledge and nothing else."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
-        connection.initiate_connection()
-        writer.write(connection.data_to_send())
-        while received := await reader.read(65536):
-            for event in connection.receive_data(received):
-                if isinstance(event, h2.events.RequestReceived):
-                    assert event.stream_id is not None
-                    seen.append(dict(event.headers or ()))
-                    answer(connection, event.stream_id, seen[-1])
-            writer.write(connection.data_to_send())
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
 
 
 def by_path(connection: h2.connection.H2Connection, stream: int, request: Request) -> None:

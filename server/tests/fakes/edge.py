@@ -4,8 +4,20 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from cygnid.edge.base import App, EdgeAnswer, EdgeStatus, EdgeUnavailable, Paused, Route, StaleLeader, Static
+from cygnid.edge.base import (
+    App,
+    EdgeAnswer,
+    EdgeStatus,
+    EdgeUnavailable,
+    Endpoint,
+    HttpProtocol,
+    Paused,
+    Route,
+    StaleLeader,
+    Static,
+)
 from cygnid.edge.envoy_config import InvalidRoutes, validated
+from cygnid.runtime.process import h2c
 
 _PROBE_SECONDS = 10
 
@@ -40,7 +52,7 @@ class FakeEdge:
         self._lead(term)
         self._running = True
 
-    async def probe(self, host: str, path: str) -> EdgeAnswer:
+    async def probe(self, host: str, path: str, *, protocol: HttpProtocol = "http1") -> EdgeAnswer:
         if not self._running:
             return EdgeAnswer(status=None, error="the edge does not run")
         name = host.rpartition(":")[0] or host
@@ -54,10 +66,10 @@ class FakeEdge:
                 file = release / path.lstrip("/")
                 found = file.is_file() or (file / "index.html").is_file()
                 return EdgeAnswer(status=200 if found else 404, error=None)
-            case App(endpoints=endpoints):
+            case App(endpoints=endpoints, protocol=spoken):
                 for endpoint in endpoints:
                     try:
-                        return EdgeAnswer(status=await _get(endpoint.host, endpoint.port, host, path), error=None)
+                        return EdgeAnswer(status=await _get(endpoint, host, path, spoken), error=None)
                     except OSError:
                         continue  # as the edge does: the next instance
                 return EdgeAnswer(status=502, error=None)
@@ -74,10 +86,12 @@ class FakeEdge:
         self._term = term
 
 
-async def _get(address: str, port: int, host: str, path: str) -> int:
+async def _get(endpoint: Endpoint, host: str, path: str, protocol: HttpProtocol) -> int:
     async with asyncio.timeout(_PROBE_SECONDS):
-        reader, writer = await asyncio.open_connection(address, port)
+        reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
         try:
+            if protocol == "h2c":
+                return await h2c.get(reader, writer, authority=host, path=path, headers=())
             writer.write(f"GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n".encode())
             line = await reader.readline()
             if not line:

@@ -20,7 +20,7 @@ from cygnid.core.reconcile import reconcilers_in, run_reconcilers
 from cygnid.core.secrets import Secrets
 from cygnid.core.wakeups import Wakeups
 from cygnid.core.work import Worker
-from cygnid.edge.base import EdgeAnswer, Route
+from cygnid.edge.base import EdgeAnswer, HttpProtocol, Route
 from cygnid.resources.deployments import tasks as deployments
 from cygnid.resources.instances import tasks as instances
 from cygnid.resources.logs import tasks as logs
@@ -62,10 +62,10 @@ class HeldEdge(FakeEdge):
         self.hold: asyncio.Event | None = None
         self.answer: EdgeAnswer | None = None
 
-    async def probe(self, host: str, path: str) -> EdgeAnswer:
+    async def probe(self, host: str, path: str, *, protocol: HttpProtocol = "http1") -> EdgeAnswer:
         if self.hold is not None:
             await self.hold.wait()
-        return self.answer or await super().probe(host, path)
+        return self.answer or await super().probe(host, path, protocol=protocol)
 
     def route(self, host: str) -> Route | None:
         return next((route for route in self.routes if host in route.hosts), None)

@@ -53,7 +53,7 @@ async def wait_for_answer(attempt: Attempt, release: ReleaseSpec) -> str:
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             while True:
-                answer = await attempt.backends.edge.probe(host, path)
+                answer = await attempt.backends.edge.probe(host, path, protocol=web.protocol if web else "http1")
                 if web.accepts(answer.status) if web else (answer.status is not None and answer.status < 500):
                     return f"GET {path} through the edge was answered with {answer.status}"
                 if await _is_halted(attempt):
