@@ -41,17 +41,18 @@ class Client(CygniClient):
         response = super().request(*args, **options)
         return replace(response, data=lenient(response.data))
 
-    def events(self, path: str, query: Any = None) -> Generator[tuple[str, Fields]]:
+    def events(
+        self, path: str, query: Any = None, *, last_event_id: str | None = None
+    ) -> Generator[tuple[str, Fields]]:
         """(event, data) of a stream until it ends for good, over restarts of the server.
 
         Raises CliError when the token loses its access meanwhile.
         """
-        last_id: str | None = None
         while True:
-            with self.stream(path, query, last_event_id=last_id) as stream:
+            with self.stream(path, query, last_event_id=last_event_id) as stream:
                 for event in stream:
                     yield event.event, lenient(event.data)
-                last_id, end = stream.last_event_id, stream.end
+                last_event_id, end = stream.last_event_id, stream.end
             if end is None or end.reason not in PASSING_REASONS:
                 break
         if end is not None and end.reason == "unauthorized":

@@ -42,6 +42,7 @@ class Context:
 
     as_json: bool = False
     interactive: bool = field(default_factory=lambda: is_terminal(os.environ))
+    where: str | None = None
 
     @cached_property
     def talk(self) -> Talk:
@@ -87,7 +88,8 @@ class Context:
         name = name or self._ask_project(suggestion)
         where = environment or os.environ.get("CYGNI_ENVIRONMENT") or toml.get("environment") or DEFAULT_ENVIRONMENT
         place = Place(name, where, os.environ.get("CYGNI_TEAM") or toml.get("team"), source)
-        self.talk.dim(str(place))
+        self.where = str(place)
+        self.talk.dim(self.where)
         return place
 
     def ask(self, question: str, *, flag: str, default: str | None = None, hidden: bool = False) -> str:

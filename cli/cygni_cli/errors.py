@@ -72,8 +72,11 @@ class FlagNeeded(CliError):
         )
 
 
-def explain(error: Exception) -> CliError | None:
-    """The error of a library as one of ours; None for a defect, which deserves its traceback."""
+def explain(error: BaseException, *, where: str | None = None) -> CliError | None:
+    """The error of a library as one of ours; None for a defect, which deserves its traceback.
+
+    where: the project and environment that the command worked on, named where something was not found.
+    """
     if isinstance(error, CliError):
         return error
     if isinstance(error, click.UsageError):
@@ -83,7 +86,7 @@ def explain(error: Exception) -> CliError | None:
     from cygni import APIStatusError, CygniError  # noqa: PLC0415 - a usage error needs no SDK
 
     if isinstance(error, APIStatusError):
-        return _status_error(error)
+        return _status_error(error, where)
     if isinstance(error, CygniError):
         return _sdk_error(error)
     if isinstance(error, OSError):
@@ -103,10 +106,10 @@ def _usage_error(error: click.UsageError) -> CliError:
     )
 
 
-def _status_error(error: APIStatusError) -> CliError:
+def _status_error(error: APIStatusError, where: str | None) -> CliError:
     return CliError(
         error.message,
-        why=_reasons(error),
+        why=_reasons(error) + (f" · {where}" if where and error.status == 404 else ""),
         fix=error.hint or _fix(error.status),
         code=error.code,
         request_id=error.request_id,

@@ -41,7 +41,7 @@ def ask_and_keep(ctx: Context, *, url: str | None, token: str | None = None) -> 
             raise CliError(
                 "The API does not accept this token.",
                 why=f"{client.base_url} answered {error.code}.",
-                fix="Copy the whole token, from `cyg` on, or make a new one in the dashboard.",
+                fix="Copy the whole token, from `cyg` on, or make another: `cygnid token` where the API runs.",
                 code=error.code,
                 request_id=error.request_id,
             ) from error

@@ -12,7 +12,7 @@ import click
 from . import __version__
 from .command import LazyGroup
 from .context import Context
-from .errors import FAILED, LET_GO, explain
+from .errors import FAILED, explain
 
 EXAMPLES = """\b
 Examples:
@@ -82,10 +82,10 @@ def run(args: Sequence[str], context: Context | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except (Exception, click.Abort) as error:
-        told = explain(error)
+        told = explain(error, where=context.where)
         if told is None:
             raise
-        if context.as_json and told.exit_code != LET_GO:
+        if context.as_json:
             # in one line, since it may follow the lines of a feed
             click.echo(json.dumps(told.as_json(), ensure_ascii=False))
         context.talk.error(told)

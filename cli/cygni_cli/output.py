@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .errors import LET_GO
+
 if TYPE_CHECKING:
     from .errors import CliError
     from .talk import Talk
@@ -50,8 +52,11 @@ class Feed:
 def render(result: Result | Feed, *, as_json: bool, talk: Talk) -> int:
     """Print it; returns the exit code."""
     if isinstance(result, Feed):
-        for item in result.items:
-            click.echo(_compact(item) if as_json else result.line(item))
+        try:
+            for item in result.items:
+                click.echo(_compact(item) if as_json else result.line(item))
+        except KeyboardInterrupt:
+            return LET_GO  # the way to end it
         return 0
     if as_json:
         click.echo(json.dumps(result.data, indent=2, ensure_ascii=False))
@@ -107,6 +112,14 @@ def ago(time: str | None) -> str:
         if seconds >= size:
             return f"{int(seconds // size)} {unit} ago"
     return "just now"
+
+
+def since(time: str | None) -> str:
+    """Seconds since a time of the API; nothing where the clocks disagree."""
+    if time is None:
+        return ""
+    passed = (datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds()
+    return f"{passed:.0f} s" if passed >= 0 else ""
 
 
 def seconds(milliseconds: float | None) -> str:

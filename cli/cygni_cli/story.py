@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .errors import LET_GO, CliError
-from .output import Result, ago, seconds
+from .output import Result, ago, seconds, since
 
 if TYPE_CHECKING:
     from cygni import Response
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 PHASES = {"Build": ("source", "build"), "Release": ("release",), "Live": ("start", "health", "switch")}
 ENDS = ("success", "failed", "canceled", "superseded")
 STEP_ENDS = ("success", "failed", "skipped", "canceled")
+
+# No stream tells of steps, and an app that comes up slowly says nothing for a while.
+LOOK_SECONDS = 1.0
 
 
 def follow(ctx: Context, answer: Response) -> Result:
@@ -35,6 +40,7 @@ class _Story:
         self._ctx = ctx
         self._request_id = answer.request_id
         self._told: set[str] = set()
+        self._telling = threading.Lock()
         self._lines: list[str] = []
         self.deployment: dict[str, Any] = answer.data
         self._path = f"/v1/deployments/{self.deployment['id']}"
@@ -42,9 +48,10 @@ class _Story:
     def tell(self) -> Result:
         if self.deployment["status"] not in ENDS:
             self._tell_waiting()
-            self._tell_lines()
+            with self._looking():
+                self._tell_lines()
             self._refresh()
-        self._tell_phases()
+        self._tell_phases(PHASES)
         return self._ending()
 
     def _tell_waiting(self) -> None:
@@ -56,28 +63,90 @@ class _Story:
             self._ctx.talk.say(f"Waiting: {place} is held by {holder}, {other['status']}, since {since}.")
 
     def _tell_lines(self) -> None:
-        step: str | None = None
-        for event, line in self._ctx.client.events(f"{self._path}/logs/stream"):
-            if event != "log":
-                continue
-            if line["step"] != step:
-                step = line["step"]
+        from cygni import PermissionDeniedError  # noqa: PLC0415 - `--help` needs no SDK
+
+        phase: str | None = None
+        try:
+            for event, line in self._ctx.client.events(f"{self._path}/logs/stream"):
+                if event != "log":
+                    continue
+                now = next((name for name, steps in PHASES.items() if line["step"] in steps), phase)
+                if now != phase and now is not None:
+                    phase = now
+                    self._refresh()
+                    self._tell_phases(list(PHASES)[: list(PHASES).index(now)])
+                self._lines.append(line["message"] or "")
+                self._ctx.talk.log(self._lines[-1])
+        except PermissionDeniedError:
+            # a token that may deploy need not be one that may read logs
+            self._ctx.talk.say("The log is not shown: this token may not read it (logs:read).")
+            self._wait()
+
+    def _wait(self) -> None:
+        from cygni import PermissionDeniedError  # noqa: PLC0415
+
+        moment = threading.Event()
+        try:
+            while self.deployment["status"] not in ENDS:
+                moment.wait(LOOK_SECONDS)
                 self._refresh()
-                self._tell_phases()
-            self._lines.append(line["message"] or "")
-            self._ctx.talk.log(self._lines[-1])
+        except PermissionDeniedError as error:
+            raise CliError(
+                f"{self.deployment['id']} goes on, but this token may not see how it ends.",
+                why=f"{error.code}: it lacks deployments:read.",
+                fix="Give the token that scope too, or pass --detach.",
+                code=error.code,
+                request_id=error.request_id,
+            ) from error
+
+    @contextmanager
+    def _looking(self) -> Generator[None]:
+        """Meanwhile, tell phases that ended although no line said so."""
+        over = threading.Event()
+        looking = threading.Thread(target=self._look, args=(over,), daemon=True)
+        looking.start()
+        try:
+            yield
+        finally:
+            over.set()
+
+    def _look(self, over: threading.Event) -> None:
+        from cygni import CygniError  # noqa: PLC0415
+
+        while not over.wait(LOOK_SECONDS):
+            # Lines are read a little later than they are written: those of a phase get one look's time to come first.
+            ended = self._ended()
+            try:
+                self._refresh()
+            except CygniError:
+                continue  # who reads the lines meets the same, and tells it
+            if not over.is_set():
+                self._tell_phases(ended)
+                self._tell_running()
+
+    def _tell_running(self) -> None:
+        for phase, names in PHASES.items():
+            for step in self.deployment["steps"] or ():
+                if step["name"] in names and step["status"] == "running":
+                    took = since(step["startedAt"])
+                    self._ctx.talk.passing(f"… {phase:<8} {took:>8}  {step['message'] or step['name']}")
 
     def _refresh(self) -> None:
         self.deployment = self._ctx.client.request("GET", self._path).data
 
-    def _tell_phases(self) -> None:
-        steps = {step["name"]: step for step in self.deployment["steps"] or ()}
-        for phase, names in PHASES.items():
-            parts = [steps[name] for name in names if name in steps]
-            if phase in self._told or not parts or not all(part["status"] in STEP_ENDS for part in parts):
-                continue
-            self._told.add(phase)
-            self._tell_phase(phase, parts)
+    def _parts(self, phase: str) -> list[dict[str, Any]]:
+        return [step for step in self.deployment["steps"] or () if step["name"] in PHASES[phase]]
+
+    def _ended(self) -> list[str]:
+        parts = {phase: self._parts(phase) for phase in PHASES}
+        return [phase for phase in PHASES if parts[phase] and all(one["status"] in STEP_ENDS for one in parts[phase])]
+
+    def _tell_phases(self, phases: Iterable[str]) -> None:
+        """Tell those of these phases that have ended, once each, in order."""
+        with self._telling:
+            for phase in (phase for phase in self._ended() if phase in phases and phase not in self._told):
+                self._told.add(phase)
+                self._tell_phase(phase, self._parts(phase))
 
     def _tell_phase(self, phase: str, parts: Sequence[dict[str, Any]]) -> None:
         statuses = {part["status"] for part in parts}
@@ -85,8 +154,12 @@ class _Story:
             self._ctx.talk.step("-", phase, " ".join(sorted(statuses)), "")
             return
         took = seconds(sum(part["durationMs"] or 0 for part in parts))
+        if broken := next((part for part in parts if part["status"] == "failed"), None):
+            # why is told at the end
+            self._ctx.talk.step("✗", phase, broken["name"], took)
+            return
         messages = [part["message"] for part in parts if part["message"]]
-        self._ctx.talk.step("✗" if "failed" in statuses else "✓", phase, messages[-1] if messages else "", took)
+        self._ctx.talk.step("✓", phase, messages[-1] if messages else "", took)
 
     def _ending(self) -> Result:
         deployment = self.deployment

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ class Talk:
         self._live = live
         self._colours = live and not environ.get("NO_COLOR")
         self._passing = False
+        self._writing = threading.Lock()
 
     def say(self, text: str) -> None:
         self._write(text)
@@ -47,8 +49,9 @@ class Talk:
     def passing(self, text: str) -> None:
         """How far it is. A log has no use for it."""
         if self._live:
-            click.echo(f"\r\x1b[K{text}", nl=False, err=True)
-            self._passing = True
+            with self._writing:
+                click.echo(f"\r\x1b[K{text}", nl=False, err=True)
+                self._passing = True
 
     def error(self, error: CliError) -> None:
         for line in error.lines():
@@ -57,12 +60,13 @@ class Talk:
             self._write(text, stamped=False)
 
     def _write(self, text: str, *, stamped: bool = True) -> None:
-        if self._passing:
-            click.echo("\r\x1b[K", nl=False, err=True)
-            self._passing = False
         if stamped and not self._live:
             text = f"{datetime.now(UTC):%H:%M:%SZ} {text}"
-        click.echo(text, err=True)
+        with self._writing:
+            if self._passing:
+                click.echo("\r\x1b[K", nl=False, err=True)
+                self._passing = False
+            click.echo(text, err=True)
 
     def _style(self, text: str, *, fg: str | None = None, bold: bool = False, dim: bool = False) -> str:
         return click.style(text, fg=fg, bold=bold or None, dim=dim or None) if self._colours else text

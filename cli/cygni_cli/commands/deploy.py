@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from cygni import NotFoundError, Response, segment
+from cygni import NotFoundError, PermissionDeniedError, Response, segment
 from cygni_cli.command import command, in_project
 from cygni_cli.context import Context, Place
 from cygni_cli.errors import CliError
-from cygni_cli.output import Result, seconds, size
+from cygni_cli.output import Result, ago, seconds, size
 from cygni_cli.story import follow
 
 STRATEGIES = ("rolling", "recreate")
@@ -48,9 +48,10 @@ def deploy(
     What .gitignore and .cygniignore leave out is not uploaded. Ctrl-C lets go of the deployment; it goes on.
     """
     place = ctx.place(project, environment, folder=folder, suggestion=folder.absolute().name)
-    found = _find_or_create_project(ctx, place, yes=yes)
-    body: dict[str, Any] = {"projectId": found["id"], "environment": place.environment}
-    body["uploadId"] = _upload(ctx, folder)["id"]
+    found = _find_project(ctx, place, yes=yes)
+    upload = _upload(ctx, folder)
+    found = found or _create_project(ctx, place)
+    body: dict[str, Any] = {"projectId": found["id"], "environment": place.environment, "uploadId": upload["id"]}
     body |= {"message": message} if message else {}
     body |= {"strategy": strategy} if strategy else {}
     body |= {"clearCache": True} if clear_cache else {}
@@ -89,8 +90,7 @@ def rollback(
         path = f"/v1/projects/{segment(place.project)}/rollback"
         body["environment"] = place.environment
     answer = ctx.client.request("POST", path, json=body)
-    for warning in answer.warnings:
-        ctx.talk.say(f"Note: {warning.message}")
+    _tell_target(ctx, answer)
     return _go_on(ctx, answer, detach=detach)
 
 
@@ -105,13 +105,32 @@ def restart(ctx: Context, *, project: str | None, environment: str | None, detac
     return _go_on(ctx, answer, detach=detach)
 
 
-def _find_or_create_project(ctx: Context, place: Place, *, yes: bool) -> dict[str, Any]:
+def _tell_target(ctx: Context, answer: Response) -> None:
+    """What is gone back to, and what will not be as it was."""
+    identity = (answer.data["source"] or {}).get("deploymentId")
+    if identity:
+        target = ctx.client.request("GET", f"/v1/deployments/{segment(identity)}").data
+        said = f", “{target['message']}”" if target["message"] else ""
+        ctx.talk.say(f"Back to {identity}{said}, made {ago(target['createdAt'])}; nothing is built.")
+    for warning in answer.warnings:
+        ctx.talk.say(f"Note: {warning.message}")
+
+
+def _find_project(ctx: Context, place: Place, *, yes: bool) -> dict[str, Any] | None:
+    """None: it is to be made. Raises NotFoundError if a person says no to that."""
     try:
         return ctx.client.request("GET", f"/v1/projects/{segment(place.project)}").data
+    except PermissionDeniedError:
+        # a token of a pipeline often may do no more than deploy, which takes a name as well
+        return {"id": place.project}
     except NotFoundError:
         # Whoever named the project in a script meant it: only a person may have mistyped.
         if ctx.interactive and not yes and not ctx.confirm(f"Make the project {place.project}?", flag="--yes"):
             raise
+    return None
+
+
+def _create_project(ctx: Context, place: Place) -> dict[str, Any]:
     body = {"name": place.project}
     if place.team:
         body["teamId"] = team_id(ctx, place.team)

@@ -35,7 +35,7 @@ class Since(click.ParamType[str]):
 @command(
     examples=[
         "cygni logs                              the last 100 lines",
-        "cygni logs -f                           and what comes",
+        "cygni logs -f                           and what comes, until Ctrl-C",
         "cygni logs --source app --level error --since 1h",
         "cygni logs --deployment dep_01kav9ft…   of one deployment",
     ]
@@ -75,17 +75,20 @@ def logs(
         "deploymentId": deployment,
         "search": search,
     }
-    if follow:
-        return Feed(_follow(ctx, query), lambda line: line_text(ctx, line))
     newest_first = ctx.client.paginate("/v1/logs", {**query, "limit": limit, "sort": "-timestamp"}).items
     items = newest_first[::-1]
+    if follow:
+        return Feed(_follow(ctx, query, items), lambda line: line_text(ctx, line))
     if not items:
         ctx.talk.say("No lines yet.")
     return Result(items, [line_text(ctx, line) for line in items])
 
 
-def _follow(ctx: Context, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for event, data in ctx.client.events("/v1/logs/stream", query):
+def _follow(ctx: Context, query: dict[str, Any], kept: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The lines that are kept already, and from there on those that come: none twice, none left out."""
+    yield from kept
+    last_id = kept[-1]["id"] if kept else None
+    for event, data in ctx.client.events("/v1/logs/stream", query, last_event_id=last_id):
         if event == "log":
             yield data
         elif event == "gap":

@@ -11,14 +11,16 @@ from cygni_cli.context import Context
 from cygni_cli.output import Result, Table, ago
 
 
-@command(examples=["cygni ps", "cygni ps --project shop -e staging --json"])
+@command(examples=["cygni ps", "cygni ps --project shop -e staging --json", "cygni ps --all"])
 @in_project
-def ps(ctx: Context, *, project: str | None, environment: str | None) -> Result:
+@click.option("--all", "-a", "with_stopped", is_flag=True, help="Also instances that have been stopped.")
+def ps(ctx: Context, *, project: str | None, environment: str | None, with_stopped: bool) -> Result:
     """Show processes and their instances."""
     place = ctx.place(project, environment)
     path, query = f"/v1/projects/{segment(place.project)}", {"environment": place.environment, "limit": 100}
     processes = list(ctx.client.paginate(f"{path}/processes", query))
-    instances = list(ctx.client.paginate(f"{path}/instances", query))
+    found = ctx.client.paginate(f"{path}/instances", query)
+    instances = [one for one in found if with_stopped or one["status"] != "stopped"]
     rows: list[tuple[Any, ...]] = []
     for process in processes:
         size = f"{process['cpu']} cpu, {process['memoryMb']} MB"
