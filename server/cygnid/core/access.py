@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 import msgspec
 
@@ -70,6 +71,11 @@ _NAMES = frozenset(permission.value for permission in Permission)
 
 def expand(scopes: frozenset[str] | list[str]) -> frozenset[Permission]:
     """`*` and `noun:*` spelled out; words that are no permission are left out."""
+    return _expand(frozenset(scopes))
+
+
+@lru_cache(1024)
+def _expand(scopes: frozenset[str]) -> frozenset[Permission]:
     found: set[Permission] = set()
     for scope in scopes:
         if scope == "*":

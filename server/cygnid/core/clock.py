@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import msgspec
+
 
 def _system() -> datetime:
     return datetime.now(UTC)
@@ -24,4 +26,6 @@ def set_clock(source: Callable[[], datetime] | None) -> None:
 
 def text(moment: datetime) -> str:
     """RFC 3339 in UTC with three decimals, as every time on the wire."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    # six decimals or none: several times faster than datetime's own isoformat
+    whole: str = msgspec.to_builtins(moment.astimezone(UTC))
+    return f"{whole[:23]}Z" if moment.microsecond else f"{whole[:19]}.000Z"

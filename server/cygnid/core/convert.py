@@ -4,6 +4,7 @@ import re
 import types
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
@@ -43,7 +44,7 @@ def query(pairs: Sequence[tuple[str, str]], into: type[msgspec.Struct]) -> Any:
     """The Struct of a query string; a list field takes its name repeated, or values joined by commas; a time takes
     a date, its beginning in UTC.
     Raises UnknownParameter, ValidationError."""
-    known = {field.encode_name: field for field in fields(into)}
+    known = _parameters(into)
     values: dict[str, Any] = {}
     for name, text in pairs:
         if name not in known:
@@ -52,15 +53,26 @@ def query(pairs: Sequence[tuple[str, str]], into: type[msgspec.Struct]) -> Any:
             )
         if "\0" in text:
             raise ValidationError.one(name, "Must not have the character U+0000")
-        if _is_list(known[name].type):
+        if known[name].is_list:
             values.setdefault(name, []).extend(part for part in text.split(",") if part)
         elif name in values:
             raise ValidationError.one(name, "Must be given once")
-        elif is_time(known[name].type):
+        elif known[name].is_time:
             values[name] = _moment(name, text)
         else:
             values[name] = text
     return _struct(values, into, strict=False)
+
+
+class _Parameter(msgspec.Struct, frozen=True):
+    is_list: bool
+    is_time: bool
+
+
+@cache
+def _parameters(into: type[msgspec.Struct]) -> Mapping[str, _Parameter]:
+    """By wire name. Kept: looking at a type's hints costs more than all the rest of a query."""
+    return {field.encode_name: _Parameter(_is_list(field.type), is_time(field.type)) for field in fields(into)}
 
 
 def _moment(name: str, text: str) -> str:

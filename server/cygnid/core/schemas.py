@@ -1,12 +1,13 @@
 """The base of every shape on the wire: camelCase, no unknown fields; and the types that shapes share."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import force_setattr
 
 from cygnid.core import clock
 from cygnid.core.errors import FieldError
@@ -23,6 +24,9 @@ class In(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True
 class _Moment(datetime):
     """The encoder asks us about it, and not about a plain datetime, which it writes with six decimals or none."""
 
+    __slots__ = ("text",)
+    text: str
+
 
 class Out(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     """An answer. No field has a default: an absent value is null, an absent list is []."""
@@ -31,8 +35,9 @@ class Out(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
         for name in _times(type(self)):
             value: datetime | None = getattr(self, name)
             if value is not None and not isinstance(value, _Moment):
-                moment = value.astimezone(UTC)
-                msgspec.structs.force_setattr(self, name, _Moment.combine(moment.date(), moment.timetz()))
+                moment = _Moment.combine(value, value.timetz())
+                moment.text = clock.text(value)
+                force_setattr(self, name, moment)
 
 
 @cache
@@ -43,7 +48,7 @@ def _times(shape: type[Out]) -> tuple[str, ...]:
 
 def _encode(value: object) -> str:
     if isinstance(value, _Moment):
-        return clock.text(value)
+        return value.text
     raise NotImplementedError(type(value))
 
 
