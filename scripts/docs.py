@@ -3,13 +3,17 @@
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from inspect import cleandoc
 from pathlib import Path
 from pkgutil import walk_packages
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import click
 import msgspec
 
+from cygni_cli.command import Command, LazyGroup
+from cygni_cli.main import root
 from cygnid import resources
 from cygnid.build import cygni_toml
 from cygnid.build.cygni_toml import Key
@@ -22,7 +26,12 @@ _MADE = "<!-- Made from the code by scripts/docs.py: edit {source}, then run `ma
 
 def pages() -> dict[str, str]:
     """File name in docs/ → content, of every page that is made."""
-    return {"cygni-toml.md": cygni_toml_page(), "settings.md": settings_page(), "errors.md": errors_page()}
+    return {
+        "cygni-toml.md": cygni_toml_page(),
+        "settings.md": settings_page(),
+        "errors.md": errors_page(),
+        "cli.md": cli_page(),
+    }
 
 
 def cygni_toml_page() -> str:
@@ -89,6 +98,36 @@ def errors_page() -> str:
         again = "yes" if kind.retryable else ""
         text += f"| {kind.status} | `{kind.code}` | {message} | {kind.hint or ''} | {again} |\n"
     return text + "\nThe last column: the same request may succeed later, and the SDKs repeat it by themselves.\n"
+
+
+def cli_page() -> str:
+    text = _MADE.format(source="the commands in cli/cygni_cli/commands/")
+    text += "# The command line\n\n`cygni` uses nothing but [the API](api.md). Every command takes `--json`: stdout is "
+    text += "then one JSON value (one a line for `logs -f`), also when it fails. What is said beside the result is on "
+    text += "stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 let go with Ctrl-C.\n\nThe project is "
+    text += (
+        '`--project`, else `CYGNI_PROJECT`, else `project = "…"` in `cygni.toml`, else you are asked; the environment '
+    )
+    text += "likewise, else `production`. The login is `CYGNI_API_KEY` with `CYGNI_API_URL`, else what `cygni login` "
+    text += "kept.\n"
+    for path, command in _commands(root, "cygni"):
+        usage = " ".join([path, *command.collect_usage_pieces(click.Context(command))])
+        examples = "\n".join(command.examples)
+        text += f"\n## {path}\n\n{cleandoc(command.help or '')}\n\n```text\n{examples}\n```\n\n`{usage}`\n"
+        records = [param.get_help_record(click.Context(command)) for param in command.params]
+        options = [f"| `{name.replace('|', ' or ')}` | {doc} |" for name, doc in filter(None, records) if doc]
+        text += "\n| option | |\n|---|---|\n" + "\n".join(options) + "\n"
+    return text
+
+
+def _commands(group: LazyGroup, path: str) -> Iterator[tuple[str, Command]]:
+    ctx = click.Context(group)
+    for name in group.list_commands(ctx):
+        found = group.get_command(ctx, name)
+        if isinstance(found, LazyGroup):
+            yield from _commands(found, f"{path} {name}")
+        elif isinstance(found, Command):
+            yield f"{path} {name}", found
 
 
 def _errors(kind: type[CygniError]) -> Iterator[type[CygniError]]:

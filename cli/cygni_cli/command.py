@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
+from click.core import augment_usage_errors
 
 from .context import Context
 from .output import Feed, Result, render
@@ -30,7 +31,9 @@ class Command(click.Command):
         arguments = dict(ctx.params)
         context.as_json = arguments.pop("as_json")
         assert self.callback is not None
-        return render(self.callback(context, **arguments), as_json=context.as_json, talk=context.talk)
+        with augment_usage_errors(ctx):
+            result = self.callback(context, **arguments)
+        return render(result, as_json=context.as_json, talk=context.talk)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Examples first: most people look for one."""

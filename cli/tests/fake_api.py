@@ -37,15 +37,12 @@ PROJECT = {
     "name": "shop",
     "status": "active",
     "url": "http://shop.localhost:8001",
-    "gitUrl": "http://127.0.0.1:8000/git/shop.git",
     "latestDeployment": {"id": "dep_1", "status": "success", "createdAt": NOW},
     "purgeAt": None,
 }
 ENVIRONMENT = {
     "name": "staging",
     "type": "preview",
-    "branch": None,
-    "protected": False,
     "currentDeploymentId": None,
     "url": "http://shop--staging.localhost:8001",
 }
@@ -68,7 +65,6 @@ PROCESS = {
     "runningInstances": 1,
     "cpu": 0.5,
     "memoryMb": 256,
-    "idle": False,
     "pending": True,
 }
 INSTANCE = {
@@ -94,11 +90,10 @@ def deployment(status: str = "success", **fields: Any) -> dict[str, Any]:
         "environment": "production",
         "type": "deploy",
         "status": status,
-        "commit": None,
+        "source": None,
         "message": None,
         "steps": [step(name) for name in STEPS],
         "failure": None,
-        "approvalsRequired": 0,
         "url": PROJECT["url"],
         "isCurrent": True,
         "blockedById": None,

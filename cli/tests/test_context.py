@@ -164,7 +164,7 @@ def test_a_prompt_that_is_left(cygni, monkeypatch):
 
     monkeypatch.setattr("click.prompt", leave)
     ran = cygni("open", "--json", interactive=True)
-    assert (ran.code, ran.out) == (130, "")
+    assert (ran.code, ran.json["error"]["code"]) == (130, "let_go")
 
 
 def test_names_of_projects_complete_from_live_data(cygni, api, monkeypatch, capsys):

@@ -38,10 +38,10 @@ def test_it_tells_its_story_and_ends_with_the_url(cygni, api):
     assert told[0] == "shop · production (--project)"
     assert told[1].startswith("✓ Upload")
     assert told[2:] == [
+        "| Installing",
         "✓ Build       2.9 s  Python: app.py",
         "- Release            skipped",
         "✓ Live        1.5 s",
-        "| Installing",
     ]
     assert api.sent("POST", "/deployments")[0].json == {
         "projectId": "proj_1",
@@ -72,7 +72,7 @@ def test_a_failure_shows_the_last_lines_and_four_more(cygni, api):
     ran = cygni("deploy", "--project", "shop")
     assert ran.code == 1
     assert ran.out == ""
-    assert "✗ Live        0.3 s  web exited with code 1" in ran.err
+    assert "✗ Live        0.3 s  start" in ran.err
     assert [line.removeprefix("| ") for line in ran.err.splitlines()][-5:] == [
         next(line for line in ran.err.splitlines() if "boom at start" in line),
         "Error    The process web exited with code 1.",

@@ -1,6 +1,7 @@
 """Every command, whatever happens, answers `--json` with JSON on stdout and nothing else there."""
 
 import json
+from pathlib import Path
 
 import click
 import pytest
@@ -8,39 +9,41 @@ import pytest
 from cygni_cli.main import root
 from tests.fake_api import Answer
 
+HELLO = str(Path(__file__).parents[2] / "examples" / "hello")
 IN_PROJECT = ("--project", "shop")
 
-CALLS = {
-    "deploy": ("--project", "shop", "."),
+# in braces: what is made before the call, see test_real.py
+CALLS: dict[str, tuple[str, ...]] = {
+    "deploy": (HELLO, *IN_PROJECT, "--message", "new", "--strategy", "recreate"),
     "deployments list": IN_PROJECT,
-    "deployments show": ("dep_1",),
-    "deployments watch": ("dep_1",),
-    "deployments cancel": ("dep_1",),
-    "rollback": ("dep_1",),
+    "deployments show": ("{live}",),
+    "deployments watch": ("{live}",),
+    "deployments cancel": ("{under_way}",),
+    "rollback": IN_PROJECT,
     "restart": IN_PROJECT,
-    "logs": (*IN_PROJECT, "--since", "10m"),
+    "logs": (*IN_PROJECT, "--since", "1h", "--source", "build", "--level", "info", "-n", "1000"),
     "env list": IN_PROJECT,
-    "env set": (*IN_PROJECT, "A=b"),
-    "env get": (*IN_PROJECT, "LOG_LEVEL"),
-    "env unset": (*IN_PROJECT, "LOG_LEVEL"),
+    "env set": (*IN_PROJECT, "A=b", "--plain", "--target", "build"),
+    "env get": (*IN_PROJECT, "{variable}", "--reason", "a test"),
+    "env unset": (*IN_PROJECT, "{variable}"),
     "env import": (*IN_PROJECT, ".env"),
-    "env export": (*IN_PROJECT, "--reason", "a move"),
-    "env rollback": (*IN_PROJECT, "LOG_LEVEL", "1"),
-    "ps": IN_PROJECT,
-    "scale": (*IN_PROJECT, "web=3"),
+    "env export": (*IN_PROJECT, "--reason", "a move", "--format", "shell"),
+    "env rollback": (*IN_PROJECT, "{variable}", "1"),
+    "ps": (*IN_PROJECT, "--all"),
+    "scale": (*IN_PROJECT, "web=1"),
     "open": IN_PROJECT,
     "projects list": (),
     "projects show": ("shop",),
-    "projects create": ("shop",),
-    "projects delete": ("shop", "--confirm", "shop"),
+    "projects create": ("{unheard_of}",),
+    "projects delete": ("{project}", "--confirm", "{project}"),
     "tokens list": (),
-    "tokens create": ("ci", "--scope", "*"),
-    "tokens rotate": ("tok_1",),
-    "tokens revoke": ("tok_1",),
+    "tokens create": ("ci", "--scope", "logs:read", "--kind", "deploy", *IN_PROJECT),
+    "tokens rotate": ("{token}", "--overlap", "60"),
+    "tokens revoke": ("{token}",),
     "login": ("--token-stdin",),
     "logout": (),
     "whoami": (),
-    "api": ("GET", "/v1/me"),
+    "api": ("GET", "/v1/projects", "-f", "limit=1"),
     "doctor": (),
     "completion": ("bash",),
 }
@@ -71,17 +74,9 @@ def test_no_command_is_left_out():
     assert {name for name, _ in leaves(root)} == set(CALLS)
 
 
-@pytest.mark.parametrize("name", CALLS)
-def test_on_success(cygni, name):
-    ran = cygni(*name.split(), *CALLS[name], "--json")
-    assert ran.code == 0, ran.err
-    assert isinstance(ran.json, (dict, list))
-
-
 @pytest.mark.parametrize("name", [name for name in CALLS if name not in LOCAL])
-@pytest.mark.parametrize("status", [401, 503])
-def test_on_failure(cygni, api, name, status):
-    api.broken = Answer(status=status, error={"code": "some_code", "message": "It is so.", "hint": "Do that."})
+def test_on_failure(cygni, api, name):
+    api.broken = Answer(status=503, error={"code": "some_code", "message": "It is so.", "hint": "Do that."})
     ran = cygni(*name.split(), *CALLS[name], "--json")
     assert ran.code == 1
     if name == "doctor":
@@ -106,10 +101,11 @@ def test_without_a_login(anonymous, name):
     assert ran.json["error"]["code"] == "no_login"
 
 
-def test_a_feed_is_one_document_a_line(cygni):
+def test_a_feed_is_one_document_a_line(cygni, api):
     ran = cygni("logs", "-f", *IN_PROJECT, "--json")
     assert ran.code == 0
-    assert [json.loads(line)["message"] for line in ran.out.splitlines()] == ["one", "two"]
+    assert [json.loads(line)["message"] for line in ran.out.splitlines()] == ["older", "newer", "one", "two"]
+    assert api.sent("GET", "/logs/stream")[0].headers["last-event-id"] == "log_2"
 
 
 @pytest.mark.parametrize(
