@@ -24,7 +24,7 @@ class Layout:
 
     artifacts/<project>/<hex>/      release/, artifact.json
     dependencies/<project>/<hex>/   installations that releases share
-    build-cache/<project>/          what package managers keep; belongs to the project's builds
+    build-cache/<project>/          what package managers keep, in folders that belong to the project's builds
     builds/<build id>/<step>/       sandboxes of running builds
     """
 

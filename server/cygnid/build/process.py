@@ -179,7 +179,7 @@ class ProcessBuilder:
         if plan.kind == "release" and plan.language == "python":
             await self._compile(corner, release, dependencies)
         size, fallback = await _in_thread(self._finish, corner, work)
-        await remove(work / "built")
+        await remove(work / "built", work / "not-served")
         kept = Kept(size_bytes=size, dependencies=shared, fallback=fallback)
         self._layout.keep(work, kept)
         if not self._layout.publish(work, final):
@@ -220,11 +220,10 @@ class ProcessBuilder:
 
     def _finish_shared(self, corner: Corner, work: Path, name: str) -> None:
         folder = work / name
-        if folder.is_symlink() or not folder.is_dir():
-            folder.unlink(missing_ok=True)
-            folder.mkdir()
-        for point in mount_points(corner.plan):
-            (folder / point).mkdir(exist_ok=True)
+        for path in (folder, *(folder / point for point in mount_points(corner.plan))):
+            if path.is_symlink() or not path.is_dir():
+                path.unlink(missing_ok=True)
+                path.mkdir()
         refuse_secrets(folder, corner.request.secrets)
         seal(folder)
         owner = os.geteuid()
@@ -305,12 +304,13 @@ class ProcessBuilder:
         return seal(release, for_overlay=plan.kind != "static"), fallback
 
     def _take_output(self, plan: Plan, work: Path) -> None:
-        """Make the output folder the release."""
+        """Make the output folder the release. The build may have put links in place of all folders."""
         built = (work / "release").rename(work / "built")
         root = built / plan.root
         output = root / (plan.output_dir or ".")
-        if not output.is_dir() or not output.resolve().is_relative_to(built.resolve()):
-            there = ", ".join(sorted(path.name for path in root.iterdir() if path.is_dir())[:20]) or "none"
+        if not _is_folder_in(built, output):
+            folders = [path.name for path in root.iterdir() if path.is_dir()] if _is_folder_in(built, root) else []
+            there = ", ".join(sorted(folders)[:20]) or "none"
             raise BuildFailed(
                 "build_error",
                 f"The output folder {plan.output_dir} is not there after the build.",
@@ -319,8 +319,8 @@ class ProcessBuilder:
         is_root = output.resolve() == root.resolve()
         output.chmod(0o755)
         release = output.resolve().rename(work / "release")
-        aside = work / "built" / ".not-served"
-        aside.mkdir(parents=True)
+        aside = work / "not-served"
+        aside.mkdir()
         if is_root:
             for path in list(release.iterdir()):
                 if path.name in _NOT_SERVED or (path.name.startswith(".") and path.name != ".well-known"):
@@ -334,10 +334,14 @@ def _left_out(plan: Plan) -> frozenset[str]:
     return frozenset(f"{root}{name}" for name in names)
 
 
+def _is_folder_in(top: Path, path: Path) -> bool:
+    return path.is_dir() and path.resolve().is_relative_to(top.resolve())
+
+
 def _own_folder(folder: Path, uid: int | None) -> None:
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     if uid is not None:
-        os.chown(folder, uid, uid)
+        os.chown(folder, uid, uid, follow_symlinks=False)
 
 
 def _copy_input(root: Path, name: str, work: Path, uid: int | None) -> None:

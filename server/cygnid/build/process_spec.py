@@ -16,6 +16,9 @@ from cygnid.sandbox.spec import Limits, Mount, SandboxSpec
 
 APP = "/app"
 CACHE = "/cache"
+CACHES = ("home", "uv", "pip", "npm")
+"""What of a project's cache builds see, each mounted by itself: they must not own the folder that holds them, where
+they could put links in place of them, to be followed by the platform."""
 TOOLS = "/run/tools"
 DEPENDENCIES = {"python": ".venv", "node": "node_modules"}
 _TOOL_FOLDERS = (".cache", ".vite", ".vite-temp")
@@ -127,10 +130,8 @@ class Corner:
     ) -> SandboxSpec:
         """Run `script` in the app's folder. `work` is mounted at `work_at`, the only place that lasts besides the
         cache; `dependencies` where the release will have them, read-only."""
-        mounts = [
-            Mount(source=work, target=work_at, writable=True),
-            Mount(source=self.cache, target=CACHE, writable=True),
-        ]
+        mounts = [Mount(source=work, target=work_at, writable=True)]
+        mounts += [Mount(source=self.cache / name, target=f"{CACHE}/{name}", writable=True) for name in CACHES]
         mounts += [Mount(source=source, target=target) for source, target in toolchain_mounts(self.toolchain)]
         mounts.append(Mount(source=self.uv, target=f"{TOOLS}/uv"))
         target = dependencies_folder(self.plan)
@@ -195,10 +196,8 @@ class Corner:
 
 
 def prepare_folders(corner: Corner) -> list[Path]:
-    """Folders of the cache that must exist and belong to the build's user."""
-    return [corner.cache, corner.cache / "home", corner.cache / "tools"] + [
-        corner.cache / "tools" / folder for folder in _TOOL_FOLDERS
-    ]
+    """Folders of the cache that must exist and belong to the build's user; those that hold them must not."""
+    return [corner.cache / name for name in CACHES] + [corner.cache / "tools" / folder for folder in _TOOL_FOLDERS]
 
 
 def mount_points(plan: Plan) -> tuple[str, ...]:

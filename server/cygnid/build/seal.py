@@ -16,6 +16,8 @@ from cygnid.build.base import BuildFailed
 _SHORTEST_SECRET = 8
 _TEXT = (".html", ".css", ".js", ".mjs", ".json", ".svg", ".xml", ".txt", ".map", ".webmanifest", ".wasm", ".ico")
 _COMPRESS_FROM, _COMPRESS_TO, _COMPRESS_TOTAL = 1 << 10, 8 << 20, 64 << 20
+_MAX_DEPTH, _MAX_PATH_BYTES, _MAX_NAME_BYTES = 200, 4000, 255
+"""A path has less than 4096 bytes (PATH_MAX): what is nested deeper is out of reach."""
 
 
 def copy_tree(source: Path, target: Path, *, uid: int | None, leave_out: frozenset[str] = frozenset()) -> None:
@@ -91,16 +93,22 @@ def seal(folder: Path, *, for_overlay: bool = False) -> int:
     return size
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+def _walk(folder: Path, depth: int = 0) -> Iterator[tuple[Path, os.stat_result]]:
     """Everything below and the folder itself, contents before their folder; links are not followed. A folder that
-    its builder closed is opened first."""
+    its builder closed is opened first. Raises BuildFailed when folders are nested too deeply."""
+    if depth > _MAX_DEPTH or len(os.fsencode(folder)) + _MAX_NAME_BYTES > _MAX_PATH_BYTES:
+        raise BuildFailed(
+            "build_error",
+            f"The build made folders that are nested too deeply: …/{folder.name[:100]}",
+            hint=f"There may be {_MAX_DEPTH} levels, and paths of nearly {_MAX_PATH_BYTES} bytes.",
+        )
     info = folder.lstat()
     if info.st_mode & 0o700 != 0o700:
         folder.chmod(0o755)
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                yield from _walk(Path(entry.path))
+                yield from _walk(Path(entry.path), depth + 1)
             else:
                 yield Path(entry.path), entry.stat(follow_symlinks=False)
     yield folder, info
@@ -146,7 +154,8 @@ def _compress(path: Path) -> None:
         (".zst", zstandard.compress(content, 12)),
     ):
         beside = path.with_name(path.name + suffix)
-        if len(packed) < len(content) * 0.95 and not os.path.lexists(beside):
+        fits = len(os.fsencode(beside.name)) <= _MAX_NAME_BYTES
+        if fits and len(packed) < len(content) * 0.95 and not os.path.lexists(beside):
             beside.write_bytes(packed)
 
 

@@ -319,6 +319,52 @@ async def test_folders_without_end_are_removed_again(shop: Workshop) -> None:
     assert shop.leftovers == []
 
 
+async def test_a_build_cannot_have_the_platform_follow_links_in_its_cache(shop: Workshop) -> None:
+    """What the platform does there it does as root: to give away a folder of the machine would give away all."""
+    victim = shop.folder / "victim"
+    victim.mkdir(mode=0o755)
+    loop = f"for name in . home uv npm tools tools/.cache; do rm -rf /cache/$name; ln -s {victim} /cache/$name; done"
+    settings = BuildSettings(build_command=f"set +e; {loop}; true")
+    for nonce in "12":
+        await shop.builder.build(shop.request({"Procfile": "web: x"}, settings=settings, nonce=nonce))
+    assert victim.stat().st_uid == os.geteuid()
+    assert list(victim.iterdir()) == []
+    (cache,) = (shop.folder / "data" / "build-cache").iterdir()
+    assert not [path for path in (*cache.iterdir(), *(cache / "tools").iterdir()) if path.is_symlink()]
+
+
+@pytest.mark.parametrize("way", ["ln -s /etc sub", "touch sub", "ln -s sub sub", "true"])
+async def test_a_root_folder_that_the_build_replaced_shows_nothing_of_the_machine(shop: Workshop, way: str) -> None:
+    settings = BuildSettings(root_dir="sub", build_command=f"cd ..; rm -r sub; {way}", output_dir="dist")
+    with pytest.raises(BuildFailed) as caught:
+        await shop.builder.build(shop.request({"sub/index.html": ""}, settings=settings))
+    assert "dist is not there" in caught.value.message
+    assert caught.value.hint.endswith("Folders there are: none.")
+    assert shop.leftovers == []
+
+
+async def test_a_site_may_have_any_names(shop: Workshop) -> None:
+    long = "n" * 250 + ".html"
+    files = {"site/index.html": "", f"site/{long}": "<p>" * 1000, ".not-served/a": "", "not-served/a": ""}
+    artifact = await shop.builder.build(shop.request(files, settings=BuildSettings(output_dir="site")))
+    assert {path.name for path in artifact.path.iterdir()} == {"index.html", long}
+    assert {path.name for path in artifact.path.parent.iterdir()} == {"release", "artifact.json"}
+
+
+@pytest.mark.parametrize(("name", "levels"), [("d", 250), ("d" * 180, 21)])
+@pytest.mark.parametrize("output", [None, "."])
+async def test_folders_nested_too_deeply_are_told_of(
+    shop: Workshop, name: str, levels: int, output: str | None
+) -> None:
+    deep = f"import os\nfor _ in range({levels}):\n os.mkdir('{name}'); os.chdir('{name}')"
+    settings = BuildSettings(build_command=f'python3 -c "{deep}"', output_dir=output)
+    with pytest.raises(BuildFailed, match="nested too deeply"):
+        await shop.builder.build(
+            shop.request({"Procfile": "web: x"} if output is None else {"a": ""}, settings=settings)
+        )
+    assert shop.leftovers == []
+
+
 async def test_a_second_attempt_kills_the_first(shop: Workshop) -> None:
     settings = BuildSettings(build_command="echo begun; sleep 600")
     request = shop.request({"Procfile": "web: x"}, settings=settings)
