@@ -18,6 +18,7 @@ from typing import IO, Any, Literal, TypedDict, cast
 CHUNK = 1 << 20
 MAX_LINK_HOPS = 40
 NAME_BYTES = 255
+LEAVE_OUT = "Leave out what can be built or downloaded: node_modules, .venv, build output."
 IGNORED = frozenset({".git", "__MACOSX", ".DS_Store"})
 """Never part of an app. A `.git` folder would also run its hooks and fsmonitor when git is called inside the tree."""
 
@@ -60,9 +61,7 @@ class Bounded:
         data: bytes = self._stream.read(size)
         self._left -= len(data)
         if self._left < 0:
-            raise Invalid(
-                self._why, hint="Leave out what can be built or downloaded: node_modules, .venv, build output."
-            )
+            raise Invalid(self._why, hint=LEAVE_OUT)
         return data
 
 
@@ -136,8 +135,16 @@ def zip_entries(file: IO[bytes]) -> Entries:
 
 def entries(file: IO[bytes], content_type: str, limits: dict[str, int]) -> Entries:
     file.seek(0)
+    packed = os.fstat(file.fileno()).st_size
+    bomb = max(packed * limits["max_ratio"], limits["ratio_free_bytes"])
+    too_dense = f"The archive unpacks to more than {limits['max_ratio']} times its size."
     if content_type == "application/zip":
-        yield from zip_entries(file)
+        unpacked = 0
+        for member, content in zip_entries(file):
+            unpacked += member.size
+            if unpacked > bomb:
+                raise Invalid(too_dense, member=member.name, hint=LEAVE_OUT)
+            yield member, content
         return
     if content_type == "application/gzip":
         import gzip  # noqa: PLC0415
@@ -149,11 +156,9 @@ def entries(file: IO[bytes], content_type: str, limits: dict[str, int]) -> Entri
         plain = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(file, read_across_frames=True)
     # Headers and padding come on top of the files: up to 3 blocks of 512 bytes for each allowed entry.
     ceiling = limits["max_bytes"] + limits["max_entries"] * 1536 + CHUNK
-    packed = os.fstat(file.fileno()).st_size
-    bomb = max(packed * limits["max_ratio"], limits["ratio_free_bytes"])
     why = f"The archive unpacks to more than {limits['max_bytes'] >> 20} MiB."
     if bomb < ceiling:
-        ceiling, why = bomb, f"The archive unpacks to more than {limits['max_ratio']} times its size."
+        ceiling, why = bomb, too_dense
     stream = Bounded(plain, ceiling, why)
     yield from tar_entries(stream)
     while stream.read():  # to the end: the checksum stands there
@@ -260,7 +265,7 @@ def judge(all_entries: Entries, limits: dict[str, int]) -> Listing:
         if count > limits["max_entries"]:
             raise Invalid(
                 f"The archive has more than {limits['max_entries']} entries.",
-                hint="Leave out what can be built or downloaded: node_modules, .venv, build output.",
+                hint=LEAVE_OUT,
             )
         name = clean_name(member.name, limits)
         if not name:

@@ -140,7 +140,8 @@ ZIPS: dict[str, tuple[bytes, str]] = {
     "lies": (lying_zip(), ""),
     "empty": (pack({}, "application/zip"), "no files"),
     "not a zip": (b"PK nothing", ""),
-    "bomb": (pack({"a": "0" * (5 << 20)}, "application/zip"), "4 MiB"),
+    "bomb": (pack({"a": os.urandom(5 << 19).hex()}, "application/zip"), "4 MiB"),
+    "ratio": (pack({"a": "0" * (3 << 20)}, "application/zip"), "times its size"),
 }
 
 
