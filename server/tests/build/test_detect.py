@@ -306,6 +306,22 @@ def test_api_over_toml_over_procfile_over_detection() -> None:
         assert line in plan.reasons
 
 
+@pytest.mark.parametrize(
+    ("command", "language"),
+    [("python bot.py", "python"), ("gunicorn x:y", "python"), ("node bot.js", "node"), ("./bot", "procfile")],
+)
+def test_a_program_that_a_command_starts_with_names_the_language(command: str, language: str) -> None:
+    plan = plan_of({"Procfile": f"worker: {command}\n", "bot.py": "", "bot.js": ""})
+    assert (plan.language, commands(plan)) == (language, {"worker": command})
+
+
+def test_files_say_more_than_commands() -> None:
+    plan = plan_of(
+        {"package.json": package(scripts={"start": "node a.js"}), "Procfile": "web: python tools/proxy.py\n"}
+    )
+    assert plan.language == "node"
+
+
 def test_a_worker_alone_gets_no_web_process() -> None:
     files = {"requirements.txt": "flask\ngunicorn", "app.py": APP, "Procfile": "worker: python work.py"}
     assert commands(plan_of(files)) == {"worker": "python work.py"}

@@ -1,4 +1,4 @@
-"""The checked-in map from what happens to what follows. `python -m tests.rules.test_flow` writes it anew."""
+"""The checked-in map from what happens to what follows. `make docs` writes it anew."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ def _now() -> str:
 
 
 def test_the_map_is_what_was_agreed() -> None:
-    assert FILE.read_text() == _now(), "look at the difference; python -m tests.rules.test_flow"
+    assert FILE.read_text() == _now(), "look at the difference, then `make docs`"
 
 
 def test_a_new_listener_shows() -> None:

@@ -1,4 +1,4 @@
-"""The committed contract is the served one. `cygnid openapi > openapi.json` writes it anew."""
+"""The committed contract is the served one. `make docs` writes it anew."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ FILE = ROOT / "openapi.json"
 
 def test_the_committed_contract_is_what_is_served() -> None:
     said = subprocess.run([sys.executable, "-m", "cygnid", "openapi"], capture_output=True, text=True, check=True)
-    assert FILE.read_text() == said.stdout, "look at the difference: it is a change of the public contract"
+    assert FILE.read_text() == said.stdout, "look at the difference, it changes the public contract; then `make docs`"
 
 
 def test_it_is_valid() -> None:

@@ -1,6 +1,6 @@
 """The checked-in matrix of roles and routes: who may call what, to be read by people before it changes.
 
-`python -m tests.rules.test_permissions` writes it anew.
+`make docs` writes it anew.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def _may(item: Operation, allowed: frozenset[Permission]) -> bool:
 
 
 def test_the_matrix_is_what_was_agreed() -> None:
-    assert FILE.read_text() == matrix(OPERATIONS), "look at the difference; python -m tests.rules.test_permissions"
+    assert FILE.read_text() == matrix(OPERATIONS), "look at the difference, then `make docs`"
 
 
 def test_another_permission_shows() -> None:

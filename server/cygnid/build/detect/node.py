@@ -33,11 +33,12 @@ _INSTALL_KEYS = (
 )
 
 
-def detect(files: Files, available: Sequence[str]) -> Found | None:
-    """Raises BuildFailed when it is Node and package.json cannot be read, or its version is missing."""
+def detect(files: Files, available: Sequence[str], *, started: frozenset[str] = frozenset()) -> Found | None:
+    """`started`: programs that the app's own commands begin with. Raises BuildFailed when it is Node and
+    package.json cannot be read, or its version is missing."""
     names = files.names()
     if "package.json" not in names:
-        return _without_package(files, names, available)
+        return _without_package(files, names, available, started)
     package = _package(files)
     scripts = {key: value for key, value in _table(package, "scripts").items() if isinstance(value, str)}
     dependencies = {*_table(package, "dependencies"), *_table(package, "devDependencies")}
@@ -73,12 +74,20 @@ def detect(files: Files, available: Sequence[str]) -> Found | None:
     )
 
 
-def _without_package(files: Files, names: Sequence[str], available: Sequence[str]) -> Found | None:
-    if "server.js" not in names:
+def _without_package(
+    files: Files, names: Sequence[str], available: Sequence[str], started: frozenset[str]
+) -> Found | None:
+    is_there = "server.js" in names
+    if not is_there and "node" not in started:
         return None
-    wish = _wish(files, {})
-    version = choose("Node", available, wish, matches_node)
-    return Found(language="node", evidence="server.js", version=version, install_key="", web="node server.js")
+    version = choose("Node", available, _wish(files, {}), matches_node)
+    return Found(
+        language="node",
+        evidence="server.js" if is_there else "a command that starts with node",
+        version=version,
+        install_key="",
+        web="node server.js" if is_there else None,
+    )
 
 
 def _package(files: Files) -> dict[str, Any]:

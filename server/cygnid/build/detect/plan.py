@@ -36,7 +36,9 @@ def detect(
     reasons = [f"root folder {root} ({root_source})"] if root else []
     procs = procfile.parse(text) if (text := below.read(procfile.NAME)) is not None else {}
     prefer = framework or toml.framework
-    found = _language(below, prefer, available, reasons)
+    named = [*procs.values(), *(process.command for process in toml.processes.values() if process.command)]
+    started = frozenset(command.split()[0] for command in named if command.split())
+    found = _language(below, prefer, available, reasons, started)
 
     def pick(name: str, detected: str | None) -> Choice | None:
         for value, source in (
@@ -121,23 +123,28 @@ def _inside(folder: str | None, source: str) -> str:
 
 
 def _language(
-    files: Files, prefer: str | None, available: Mapping[str, Sequence[str]], reasons: list[str]
+    files: Files,
+    prefer: str | None,
+    available: Mapping[str, Sequence[str]],
+    reasons: list[str],
+    started: frozenset[str],
 ) -> Found | None:
-    detectors: dict[str, Callable[[], Found | None]] = {
-        "python": lambda: python.detect(files, available.get("python", ())),
-        "node": lambda: node.detect(files, available.get("node", ())),
-        "static": lambda: static.detect(files),
+    detectors: dict[str, Callable[[frozenset[str]], Found | None]] = {
+        "python": lambda programs: python.detect(files, available.get("python", ()), started=programs),
+        "node": lambda programs: node.detect(files, available.get("node", ()), started=programs),
+        "static": lambda _: static.detect(files),
     }
     preferred = _LANGUAGE_OF.get(prefer.lower()) if prefer else None
-    for language in sorted(detectors, key=lambda name: name != preferred):
-        found = detectors[language]()
-        if found:
-            named = f"{found.language} {found.version}".strip()
-            framework = f" ({found.framework})" if found.framework else ""
-            reasons.append(f"{named}{framework}: recognised by {found.evidence}")
-            if found.language == "python" and "package.json" in files.names():
-                reasons.append("note: package.json is there too; set the framework to node to build that instead.")
-            return found
+    # what lies there says more than what is started: a command may be a helper's
+    for programs in (frozenset[str](), started):
+        for language in sorted(detectors, key=lambda name: name != preferred):
+            if found := detectors[language](programs):
+                named = f"{found.language} {found.version}".strip()
+                framework = f" ({found.framework})" if found.framework else ""
+                reasons.append(f"{named}{framework}: recognised by {found.evidence}")
+                if found.language == "python" and "package.json" in files.names():
+                    reasons.append("note: package.json is there too; set the framework to node to build that instead.")
+                return found
     return None
 
 

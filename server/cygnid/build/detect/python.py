@@ -15,15 +15,18 @@ from cygnid.build.detect.versions import Wish, choose, matches_python
 LOOKED_FOR = "Python: requirements.txt, pyproject.toml, manage.py, or app.py, main.py, server.py that reads PORT"
 MODULES = ("wsgi", "asgi", "app", "main", "application", "server", "api")
 _FRAMEWORKS = ("django", "flask", "fastapi", "starlette", "quart", "litestar", "bottle", "falcon")
+_PROGRAMS = frozenset({"python", "python3", "gunicorn", "uvicorn", "hypercorn", "flask", "celery"})
 _ASGI = frozenset({"fastapi", "starlette", "quart", "litestar"})
 
 
-def detect(files: Files, available: Sequence[str]) -> Found | None:
-    """Raises BuildFailed when it is Python and a file of it cannot be read, or its version is missing."""
+def detect(files: Files, available: Sequence[str], *, started: frozenset[str] = frozenset()) -> Found | None:
+    """`started`: programs that the app's own commands begin with. Raises BuildFailed when it is Python and
+    a file of it cannot be read, or its version is missing."""
     names = files.names()
     by_file = [name for name in ("requirements.txt", "pyproject.toml", "uv.lock", "manage.py") if name in names]
     script = None if by_file else _script(files, names)
-    if not by_file and script is None:
+    named = sorted(started & _PROGRAMS)
+    if not by_file and script is None and not named:
         return None
     project = _pyproject(files)
     version = choose("Python", available, _wish(files, project), matches_python)
@@ -36,7 +39,7 @@ def detect(files: Files, available: Sequence[str]) -> Found | None:
     return Found(
         language="python",
         framework=framework,
-        evidence=", ".join(by_file) or script or "",
+        evidence=", ".join(by_file) or script or f"a command that starts with {named[0]}",
         version=version,
         install_command=install[0],
         install_files=install[1],
