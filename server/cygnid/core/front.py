@@ -1,7 +1,7 @@
 """What every answer has, whatever made it: request id, CORS, hardening headers. Plain ASGI around the application."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from litestar import Litestar
@@ -16,13 +16,16 @@ from cygnid.core.ids import new_id
 MAX_BODY_BYTES = 1_000_000
 
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{8,128}$")
-_ALWAYS = {
-    "X-Content-Type-Options": "nosniff",
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "ETag, Last-Modified, Link, Location, Retry-After, X-Request-Id,"
-    " X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-RateLimit-Used, X-RateLimit-Resource,"
-    " RateLimit, RateLimit-Policy, Idempotent-Replayed, X-Should-Retry, WWW-Authenticate",
-}
+_EXPOSED = (
+    b"ETag, Last-Modified, Link, Location, Retry-After, X-Request-Id, X-RateLimit-Limit, X-RateLimit-Remaining,"
+    b" X-RateLimit-Reset, X-RateLimit-Used, X-RateLimit-Resource, RateLimit, RateLimit-Policy, Idempotent-Replayed,"
+    b" X-Should-Retry, WWW-Authenticate"
+)
+_ALWAYS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", _EXPOSED),
+]
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Range, Idempotency-Key, If-Match,"
@@ -31,9 +34,9 @@ _PREFLIGHT = {
 }
 
 
-def request_id(headers: Mapping[str, str]) -> str:
+def request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """The client's own id when it is well formed, else a new one."""
-    given = headers.get("x-request-id", "")
+    given = next((value.decode("latin-1") for name, value in headers if name.lower() == b"x-request-id"), "")
     return given if _REQUEST_ID.match(given) else new_id("req")
 
 
@@ -47,16 +50,16 @@ class Front:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         state: dict[str, Any] = scope.setdefault("state", {})
-        state["request_id"] = request_id(headers)
-        state["headers"] = {**_ALWAYS, "X-Request-Id": state["request_id"]}
+        state["request_id"] = request_id(scope["headers"])
+        state["headers"] = {"X-Request-Id": state["request_id"]}
 
         async def send_with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":
                 extra = [(name.lower().encode(), str(value).encode()) for name, value in state["headers"].items()]
                 ours = {name for name, _ in extra}
-                message["headers"] = [pair for pair in message["headers"] if pair[0].lower() not in ours] + extra
+                message["headers"] = [pair for pair in message["headers"] if pair[0].lower() not in ours]
+                message["headers"] += [*_ALWAYS, *extra]
             await send(message)
 
         if scope["method"] == "OPTIONS":

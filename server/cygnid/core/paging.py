@@ -152,9 +152,11 @@ def link_header(url: str, pagination: Pagination) -> str:
     kept = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in ("page", "cursor")]
     path = quote(parts.path, safe="/%:@!$&'()*+,;=~")
     base = f"{parts.scheme}://{parts.netloc}{path}" if parts.netloc else path
+    same = urlencode(kept)
 
-    def link(rel: str, **replaced: object) -> str:
-        text = urlencode([*kept, *((name, str(value)) for name, value in replaced.items())])
+    def link(rel: str, **replaced: int | str) -> str:
+        # a number, or a cursor: neither has anything to encode
+        text = "&".join([*([same] if same else []), *(f"{name}={value}" for name, value in replaced.items())])
         return f'<{base}{"?" if text else ""}{text}>; rel="{rel}"'
 
     page, links = pagination.page, [link("first")]

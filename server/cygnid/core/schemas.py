@@ -99,6 +99,16 @@ class ErrorBody(Out, frozen=True, kw_only=True):
 ENCODER = msgspec.json.Encoder(enc_hook=_encode)
 
 
+def alike(row: msgspec.Struct, shape: type[Out]) -> dict[str, Any]:
+    """The fields of `shape` that the row has by the same name."""
+    return {name: getattr(row, name) for name in _alike(type(row), shape)}
+
+
+@cache
+def _alike(row: type[msgspec.Struct], shape: type[Out]) -> tuple[str, ...]:
+    return tuple(name for name in shape.__struct_fields__ if name in row.__struct_fields__)
+
+
 def plain(value: Any) -> Any:
     """As it stands on the wire, in Python's own types: for columns that keep shapes."""
     return msgspec.to_builtins(value, enc_hook=_encode)

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
 from cygnid.core.db import Read
 from cygnid.core.filters import by_time, labels, searched
 from cygnid.core.paging import Condition, Listing, PageQuery, fetch, where
-from cygnid.core.schemas import Page
+from cygnid.core.schemas import Page, alike
 from cygnid.resources.projects.schemas import (
     BuildSettings,
     BuildSettingsOut,
@@ -220,12 +219,11 @@ def shown(row: ProjectView) -> Project:
         latest = DeploymentSummary(
             id=row.latest_deployment_id, status=row.latest_deployment_status, created_at=row.latest_deployment_at
         )
-    fields: dict[str, Any] = {name: getattr(row, name) for name in Project.__struct_fields__ if hasattr(row, name)}
+    fields = alike(row, Project)
     fields["build"] = BuildSettingsOut(**msgspec.structs.asdict(row.build))
     return Project(**fields, latest_deployment=latest)
 
 
 def shown_environment(project: ProjectRow, row: EnvironmentRow) -> Environment:
     """The environment on the wire."""
-    fields = {name: getattr(row, name) for name in Environment.__struct_fields__ if hasattr(row, name)}
-    return Environment(**fields, team_id=project.team_id)
+    return Environment(**alike(row, Environment), team_id=project.team_id)
