@@ -23,6 +23,7 @@ from cygnid.resources.deployments.schemas import (
     StepName,
     StepStatus,
 )
+from cygnid.resources.deployments.steps.advice import advice
 from cygnid.resources.env import queries as env
 from cygnid.resources.logs import actions as logs
 from cygnid.resources.logs.lines import Mask, excerpt
@@ -31,6 +32,8 @@ from cygnid.resources.projects.queries import EnvironmentRow, ProjectRow
 
 LOGGED: tuple[StepName, ...] = ("source", "build", "release")
 """The steps that have a log of their own; what instances print is theirs."""
+_TELLING: tuple[FailureCode, ...] = ("start_crash", "release_command_failed", "health_check_failed")
+"""Failures whose reason is in what the app's own programs print."""
 
 
 class StepFailed(Exception):
@@ -167,11 +170,12 @@ class Attempt:
             secrets = await env.secret_values(reader, self.backends.secrets, self.project.id)
         lines = await asyncio.to_thread(excerpt, [self.log(step), *failed.files], secrets)
         mask = Mask(secrets)
+        hint = (advice(lines) if failed.code in _TELLING else None) or failed.hint
         return DeploymentFailure(
             code=failed.code,
             step=step,
             message=mask(failed.message),
-            hint=mask(failed.hint),
+            hint=mask(hint),
             log_excerpt=lines,
             doc_url=f"/docs/api/reference#{failed.code}",
         )
