@@ -322,6 +322,17 @@ def test_files_say_more_than_commands() -> None:
     assert plan.language == "node"
 
 
+@pytest.mark.parametrize(("command", "language"), [("python serve.py", "python"), ("./serve", "static")])
+def test_pages_beside_a_program_are_the_programs_to_serve(command: str, language: str) -> None:
+    plan = plan_of({"index.html": "", "Procfile": f"web: {command}\n"})
+    assert (plan.kind, plan.language, commands(plan)) == ("release", language, {"web": command})
+
+
+def test_a_release_command_alone_makes_no_program_of_a_site() -> None:
+    plan = plan_of({"index.html": "", "Procfile": "release: python tell.py\n"})
+    assert (plan.kind, plan.language) == ("static", "static")
+
+
 def test_a_worker_alone_gets_no_web_process() -> None:
     files = {"requirements.txt": "flask\ngunicorn", "app.py": APP, "Procfile": "worker: python work.py"}
     assert commands(plan_of(files)) == {"worker": "python work.py"}

@@ -36,7 +36,8 @@ def detect(
     reasons = [f"root folder {root} ({root_source})"] if root else []
     procs = procfile.parse(text) if (text := below.read(procfile.NAME)) is not None else {}
     prefer = framework or toml.framework
-    named = [*procs.values(), *(process.command for process in toml.processes.values() if process.command)]
+    named = [command for name, command in procs.items() if name != "release"]
+    named += [process.command for process in toml.processes.values() if process.command]
     started = frozenset(command.split()[0] for command in named if command.split())
     found = _language(below, prefer, available, reasons, started)
 
@@ -132,7 +133,8 @@ def _language(
     detectors: dict[str, Callable[[frozenset[str]], Found | None]] = {
         "python": lambda programs: python.detect(files, available.get("python", ()), started=programs),
         "node": lambda programs: node.detect(files, available.get("node", ()), started=programs),
-        "static": lambda _: static.detect(files),
+        # pages beside a program of the app's own are the program's to serve
+        "static": lambda programs: static.detect(files) if programs == started else None,
     }
     preferred = _LANGUAGE_OF.get(prefer.lower()) if prefer else None
     # what lies there says more than what is started: a command may be a helper's
