@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from harness import interval
+from harness import as_installed, folder, interval
 
 CYGNI = str(Path(sys.executable).with_name("cygni"))
 COMMANDS = {
@@ -24,12 +24,14 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=15)
     rounds: int = options.parse_args().rounds
     times: dict[str, list[float]] = {name: [] for name in COMMANDS}
-    for number in range(rounds + 1):
-        for name, command in COMMANDS.items():
-            began = time.perf_counter()
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            if number:  # the first one fills the file cache
-                times[name].append(time.perf_counter() - began)
+    with folder() as base:
+        environment = as_installed(base)
+        for number in range(rounds + 1):
+            for name, command in COMMANDS.items():
+                began = time.perf_counter()
+                subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+                if number:  # the first one compiles and fills the file cache
+                    times[name].append(time.perf_counter() - began)
     for name, taken in times.items():
         print(f"{name:24} {interval(taken)} s")
 

@@ -70,6 +70,13 @@ def folder() -> Generator[Path]:
         shutil.rmtree(made)
 
 
+def as_installed(base: Path) -> dict[str, str]:
+    """The environment for programs in Python whose modules are compiled already, as an installed package's are. The
+    first run compiles them, whatever the shell says of bytecode."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(base / "bytecode")}
+
+
 class Installation:
     """A running platform on free ports, without rate limits. `pids` and `team_id` are as `up --json` says."""
 
@@ -142,7 +149,7 @@ def installation() -> Generator[Installation]:
         data = base / "data"
         api, apps = free_port(), free_port()
         command = [sys.executable, "-m", "cygnid"]
-        environment = {**os.environ, "CYGNI_DEFAULT_PLAN": "enterprise", "CYGNI_APPS_HOST": "127.0.0.1"}
+        environment = {**as_installed(base), "CYGNI_DEFAULT_PLAN": "enterprise", "CYGNI_APPS_HOST": "127.0.0.1"}
         up = ["up", "--detach", "--json", "--data-dir", str(data), "--port", str(api), "--apps-port", str(apps)]
         done = subprocess.run([*command, *up], check=False, env=environment, stdout=subprocess.PIPE, text=True)
         try:
