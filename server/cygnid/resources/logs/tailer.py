@@ -219,7 +219,9 @@ class Tailer:
                 self._again.add(row.path)
             elif row.closed_at:
                 await self._finish(current)
-            elif current.position - EXCERPT - memory.punched >= _PUNCH_BYTES:
+                continue
+            # also of what is written faster than it is read: its end may never be reached
+            if current.position - EXCERPT - memory.punched >= _PUNCH_BYTES:
                 memory.punched = current.position - EXCERPT
                 await asyncio.to_thread(files.punch, Path(row.path), inode=item.inode, end=memory.punched)
 
