@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import select
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from cygnid.sandbox.disk import remove_tree, used_bytes
 from cygnid.sandbox.identity import Identity, boot_id
 from cygnid.sandbox.record import Ended, Record, write_ended
 
+log = logging.getLogger("cygnid.sandbox")
 _SWEEP_SECONDS = 1.0
 _SWEEP_SHARE = 20
 """A sweep that took t seconds is followed by 20 t of rest, so a big folder costs at most a twentieth of a core."""
@@ -135,7 +138,11 @@ class Launched:
         ended = write_ended(self.folder, self._group, rebooted=self.record.watcher.boot_id != boot_id())
         if self._group is not None:
             self._group.remove()
-        remove_tree(self.folder / "overlay")
+        try:
+            remove_tree(self.folder / "overlay")
+        except (OSError, subprocess.CalledProcessError):
+            # its end must be known all the same; whoever deletes its folder tries again
+            log.exception("%s has ended, and its overlay could not be removed", self.record.name)
         return ended
 
     async def _sweep(self, disk_mb: int) -> None:
@@ -146,7 +153,8 @@ class Launched:
             used = await asyncio.to_thread(used_bytes, self.record.written)
             if used > disk_mb * 1024 * 1024:
                 self.disk_exceeded = True
-                await asyncio.to_thread(self._say, f"[ended: it wrote more than {disk_mb} MB]")
+                with contextlib.suppress(OSError):  # it may have filled the disk
+                    await asyncio.to_thread(self._say, f"[ended: it wrote more than {disk_mb} MB]")
                 await asyncio.to_thread(self._kill)
                 return
             pause = max(_SWEEP_SECONDS, _SWEEP_SHARE * (time.monotonic() - began))

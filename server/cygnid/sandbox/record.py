@@ -4,7 +4,9 @@
 `ended.json` is written once, by whoever sees the end.
 """
 
+import contextlib
 import json
+import logging
 import os
 import secrets
 import signal
@@ -15,6 +17,7 @@ from pathlib import Path
 from cygnid.sandbox.cgroups import Group
 from cygnid.sandbox.identity import Identity
 
+log = logging.getLogger("cygnid.sandbox")
 RECORD, STATUS, ENDED = "sandbox.json", "status.json", "ended.json"
 
 
@@ -87,7 +90,8 @@ def read_ended(folder: Path) -> Ended | None:
 
 
 def write_ended(folder: Path, group: Group | None, *, rebooted: bool) -> Ended:
-    """To be called when nothing of the sandbox runs any more and its group still counts. The first answer stays."""
+    """To be called when nothing of the sandbox runs any more and its group still counts. The first answer stays; one
+    that a full disk does not take is told all the same, and found out anew by who asks next."""
     if (ended := read_ended(folder)) is not None:
         return ended
     status, at = _status(folder)
@@ -100,6 +104,8 @@ def write_ended(folder: Path, group: Group | None, *, rebooted: bool) -> Ended:
         return read_ended(folder) or ended
     except FileNotFoundError:  # the folder is gone: another process saw the end and was done with it
         pass
+    except OSError as error:
+        log.warning("how the sandbox in %s ended could not be written: %s", folder, error)
     return ended
 
 
@@ -112,8 +118,9 @@ def _status(folder: Path) -> tuple[int | None, datetime]:
     except FileNotFoundError:
         return None, datetime.now(UTC)
     for line in reversed(lines):
-        if (status := json.loads(line).get("exit-code")) is not None:
-            return status, written_at
+        with contextlib.suppress(ValueError):  # of a line that a full disk cut
+            if (status := json.loads(line).get("exit-code")) is not None:
+                return status, written_at
     return None, datetime.now(UTC)
 
 

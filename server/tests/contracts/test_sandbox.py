@@ -1,12 +1,14 @@
 """What a sandbox promises to the platform: limits that hold, walls that stand, ends that are told."""
 
 import asyncio
+import errno
 import os
 import secrets
 import signal
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -128,6 +130,37 @@ async def test_disk_is_held_and_the_reason_said(stage: Stage, sandbox: Sandbox) 
     finished, said = await run(sandbox, spec)
     assert (finished.disk_exceeded, finished.ended.signal) == (True, "SIGKILL")
     assert said == "[ended: it wrote more than 2 MB]\n"
+
+
+async def test_disk_is_held_also_when_nothing_can_be_said(stage: Stage, sandbox: Sandbox) -> None:
+    """As when it has filled the disk."""
+    uid = some_uid()
+    folder = stage.owned(uid)
+    spec = stage.spec(
+        "head -c 4000000 /dev/zero > /w/file; sleep 1000",
+        uid=uid,
+        mounts=(Mount(source=folder, target="/w", writable=True),),
+        limits=limits(disk_mb=2),
+        stderr=Path("/dev/full"),
+    )
+    finished = await sandbox.run(spec)
+    assert (finished.disk_exceeded, finished.ended.signal) == (True, "SIGKILL")
+
+
+async def test_its_end_is_told_also_when_the_disk_takes_nothing(
+    stage: Stage, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sandbox whose end cannot be told would keep all others from being seen."""
+    launched = await sandbox.launch(stage.spec("exec sleep 1000"))
+
+    def full(*_: object, **__: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cygnid.sandbox.record._write", full)
+        patch.setattr("cygnid.sandbox.launched.remove_tree", full)
+        ended = await launched.kill()
+    assert ended.signal == "SIGKILL"
 
 
 async def test_temporary_files_are_held_by_size(stage: Stage, sandbox: Sandbox) -> None:
