@@ -31,7 +31,7 @@ def body(raw: bytes, into: type[msgspec.Struct]) -> Any:
     """The Struct of a JSON body. Raises ValidationError naming every field that breaks a rule."""
     try:
         value = msgspec.json.decode(raw or b"{}")
-    except msgspec.DecodeError as problem:
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise ValidationError(f"The body is not JSON: {problem}") from problem
     except RecursionError as problem:
         raise ValidationError("The body is nested too deeply.") from problem

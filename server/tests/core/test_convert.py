@@ -31,6 +31,14 @@ def test_a_good_body_becomes_a_struct():
     )
 
 
+@pytest.mark.parametrize(
+    "raw", [b'{"name":"\xff"}', b'{"\xff":1}', b"\xff", b'{"name":"\\ud800"}', b"[" * 100_000, b"{"]
+)
+def test_what_is_no_json_is_said_to_be_none(raw: bytes):
+    with pytest.raises(ValidationError):
+        convert.body(raw, Body)
+
+
 def test_all_problems_are_named_at_once():
     with pytest.raises(ValidationError) as caught:
         convert.body(b'{"name":"too long","parts":[{"memoryMb":1},{}],"size":"x","nmae":1}', Body)
