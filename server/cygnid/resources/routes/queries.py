@@ -18,6 +18,7 @@ class RouteRow(msgspec.Struct, frozen=True, kw_only=True):
     deployment_id: str
     project: str
     environment: str
+    url: str | None
     project_status: ProjectStatus
     kind: Literal["release", "static"]
     path: str
@@ -47,7 +48,7 @@ async def confirmed(read: Read) -> int:
 async def routes(read: Read) -> Sequence[RouteRow]:
     return await read.all(
         RouteRow,
-        """SELECT r.environment_id, r.deployment_id, p.name AS project, e.name AS environment,
+        """SELECT r.environment_id, r.deployment_id, p.name AS project, e.name AS environment, e.url,
                p.status AS project_status, l.kind, l.path, l.fallback,
                (SELECT spec FROM jsonb_array_elements(l.processes) AS s (spec) WHERE spec ->> 'type' = 'web') AS web
            FROM routes r

@@ -17,6 +17,7 @@ from cygnid.edge.base import App, Endpoint, Paused, Route, Static
 from cygnid.resources.instances import queries as instances
 from cygnid.resources.instances import seen
 from cygnid.resources.instances.queries import EndpointRow
+from cygnid.resources.projects import actions as projects
 from cygnid.resources.projects.schemas import EnvironmentEvent, ProjectEvent
 from cygnid.resources.routes import actions, queries
 from cygnid.resources.routes.queries import RouteRow, Versions
@@ -42,8 +43,8 @@ CERTAIN = timedelta(minutes=MINUTES) / 2
 )
 async def publish_routes(backends: Backends) -> None:
     """Give the edge every route of the installation, then say which version is true and which instances get no more
-    visitors. An edge that confirmed the same routes lately is left alone. Raises EdgeUnavailable, StaleLeader,
-    NotLeader."""
+    visitors. An edge that confirmed the same routes lately is left alone. URLs follow when the operator has moved the
+    applications to another address. Raises EdgeUnavailable, StaleLeader, NotLeader."""
     settings = backends.settings
     async with read(backends.pool) as reader:
         # What is written later is read later, so the routes are never older than the version and what has left.
@@ -56,13 +57,17 @@ async def publish_routes(backends: Backends) -> None:
     is_new = not await _is_certain(backends, versions, digest)
     if is_new:
         await backends.edge.apply(routes, version=versions.wanted, term=backends.term())
-    if not (is_new or leaving):
+    urls = {row.environment_id: settings.url(row.project, row.environment) for row in rows}
+    moved = {row.environment_id for row in rows if row.url not in (None, urls[row.environment_id])}
+    if not (is_new or leaving or moved):
         return
     async with begin(backends.pool) as tx:
         if is_new:
             await actions.confirm(tx, versions.wanted, digest)
         if leaving:
             await seen.left_routes(tx, leaving)
+        for environment_id in moved:
+            await projects.set_url(tx, environment_id, urls[environment_id])
 
 
 def route_of(settings: Settings, row: RouteRow, endpoints: Mapping[str, Sequence[EndpointRow]]) -> Route | None:

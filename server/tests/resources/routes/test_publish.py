@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from cygnid.build.base import ProcessPlan
@@ -13,6 +14,7 @@ from cygnid.core.changes import Wake
 from cygnid.core.db import begin
 from cygnid.edge.base import App, EdgeUnavailable, Endpoint, Paused, Route, StaleLeader, Static
 from cygnid.resources.instances import actions as instances
+from cygnid.resources.projects import queries as projects
 from cygnid.resources.routes import queries
 from cygnid.resources.routes.tasks import publish_routes
 from tests.fakes.edge import FakeEdge
@@ -256,3 +258,18 @@ async def test_releases_that_nobody_serves_are_not_routed(stage: Stage) -> None:
         await instances.retire_release(tx, release.deployment_id)
     await publish_routes(stage.backends)
     assert stage.edge.routes == ()
+
+
+async def test_urls_follow_the_address_of_the_applications(stage: Stage) -> None:
+    place = await stage.project()
+    await place.live(WEB, path="/nowhere")
+    worker = await stage.project("robot")
+    await worker.live(ProcessPlan(type="worker", command="w"), path="/nowhere")
+    await publish_routes(stage.backends)
+    elsewhere = msgspec.structs.replace(stage.backends.settings, apps_url="https://{host}.apps.example.com")
+    await publish_routes(replace(stage.backends, settings=elsewhere))
+    async with db.read(stage.api.pool) as reader:
+        shop = await projects.environments(reader, place.project.id)
+        robot = await projects.environments(reader, worker.project.id)
+    assert [row.url for row in shop] == ["https://shop.apps.example.com"]
+    assert [row.url for row in robot] == [None]
