@@ -70,7 +70,9 @@ class _Story:
             for event, line in self._ctx.client.events(f"{self._path}/logs/stream"):
                 if event != "log":
                     continue
-                now = next((name for name, steps in PHASES.items() if line["step"] in steps), phase)
+                # what the platform remarks of instances belongs to no step: they run, so the build is over
+                own = next((name for name, steps in PHASES.items() if line["step"] in steps), phase)
+                now = "Live" if line["source"] == "system" else own
                 if now != phase and now is not None:
                     phase = now
                     self._refresh()
@@ -175,8 +177,9 @@ class _Story:
         return Result(deployment, error=failed(deployment, self._request_id))
 
     def _untold(self, excerpt: list[str]) -> list[str]:
-        """The lines of a failure, unless they were the last that the log told anyway."""
-        return [] if excerpt == self._lines[-len(excerpt) :] else excerpt
+        """The lines of a failure, unless they were the last that the log told anyway; an excerpt has no empty lines."""
+        told = [line for line in self._lines if line.strip()]
+        return [] if excerpt == told[-len(excerpt) :] else excerpt
 
     def _not_live(self) -> CliError:
         status, identity = self.deployment["status"], self.deployment["id"]

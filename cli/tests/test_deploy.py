@@ -124,6 +124,26 @@ def test_a_server_that_stops_is_followed_on(cygni, api):
     assert [seen.headers.get("last-event-id") for seen in streams] == [None, "log_1"]
 
 
+def test_what_failed_is_told_once_although_an_excerpt_has_no_empty_lines(cygni, api):
+    lines = [log_line("one", "log_1"), log_line("", "log_2"), log_line("two", "log_3")]
+    api.on("GET", "/deployments/dep_1/logs/stream", Answer(stream=sse(*lines)))
+    ending = failed()
+    ending["failure"]["logExcerpt"] = ["one", "two"]
+    api.on("GET", "/deployments/dep_1", ending)
+    ran = cygni("deploy", "--project", "shop")
+    assert ran.code == 1
+    assert [line.split("|")[1].strip() for line in ran.err.splitlines() if "|" in line] == ["one", "", "two"]
+
+
+def test_what_the_platform_remarks_comes_after_the_build(cygni, api):
+    remark = log_line("The process web exited with code 1.", "log_2", source="system", step=None)
+    api.on("GET", "/deployments/dep_1/logs/stream", Answer(stream=sse(log_line("Installing"), remark)))
+    api.on("GET", "/deployments/dep_1", failed())
+    told = cygni("deploy", "--project", "shop").err
+    build, remarked = told.index("✓ Build"), told.index("| The process web exited")
+    assert build < remarked
+
+
 def test_detached_it_says_how_to_watch(cygni, api):
     ran = cygni("deploy", "--project", "shop", "--detach")
     assert ran.code == 0

@@ -100,7 +100,7 @@ def get(ctx: Context, *, key: str, project: str | None, environment: str | None,
     variable = _find(ctx, ctx.place(project, environment), key)
     if variable["type"] == "plain":
         return Result(variable, [variable["value"]])
-    reason = reason or ctx.ask(f"Why do you reveal {key}", flag="--reason")
+    reason = reason or ctx.ask(f"Reason to reveal {key}", flag="--reason")
     path = f"/v1/env/{segment(variable['id'])}/reveal"
     revealed = ctx.client.request("POST", path, json={"reason": reason}).data
     return Result(revealed, [revealed["value"]])
@@ -143,7 +143,7 @@ def import_file(ctx: Context, *, file: BinaryIO, project: str | None, environmen
 def export(ctx: Context, *, project: str | None, environment: str | None, form: str, reason: str | None) -> Result:
     """Print all variables with their values."""
     place = ctx.place(project, environment)
-    reason = reason or ctx.ask("Why do you export all values", flag="--reason")
+    reason = reason or ctx.ask("Reason to export all values", flag="--reason")
     body = {**_query(place), "format": form, "reason": reason}
     exported = ctx.client.request("POST", "/v1/env/export", json=body).data
     return Result(exported, [(exported["content"] or "").rstrip("\n")])

@@ -27,7 +27,8 @@ def ps(ctx: Context, *, project: str | None, environment: str | None, with_stopp
         state = f"{process['runningInstances']} of {process['instances']}"
         rows.append((process["type"], state, size, "", process["command"]))
         rows.extend(_instance_row(one) for one in instances if one["process"] == process["type"])
-    table = Table(("PROCESS", "STATE", "SIZE", "SINCE", "COMMAND"), rows, "Nothing runs here yet: cygni deploy")
+    empty = "No process runs here: nothing was deployed, or a static site, which needs none."
+    table = Table(("PROCESS", "STATE", "SIZE", "SINCE", "COMMAND"), rows, empty)
     after = [f"{one['type']} has new settings that wait: cygni restart" for one in processes if one["pending"]]
     return Result({"processes": processes, "instances": instances}, table, after)
 
