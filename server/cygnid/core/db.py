@@ -19,6 +19,17 @@ Row = TypeVar("Row", bound=msgspec.Struct)
 AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 """What is raised while the database cannot be reached, or has just broken our connection."""
 
+UNREACHABLE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InterfaceError,
+    OSError,
+    TimeoutError,
+)
+"""Those of them that say nothing of the question that was asked."""
+
 
 class Read:
     """Questions to the database, each its own snapshot. A GET gets this and cannot change state."""

@@ -16,7 +16,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from cygnid.core import clock, convert, etag, idempotency, sse
 from cygnid.core.actors import Actor, anonymous
-from cygnid.core.db import Read, begin, read
+from cygnid.core.db import UNREACHABLE, Read, begin, read
 from cygnid.core.errors import (
     CygniError,
     InternalError,
@@ -25,6 +25,7 @@ from cygnid.core.errors import (
     PayloadTooLarge,
     RateLimited,
     Unauthorized,
+    Unavailable,
     UnsupportedMediaType,
 )
 from cygnid.core.http import Answer, Body, Call, ClientGone, Operation, Producer, Services
@@ -365,6 +366,8 @@ def error_response(request: Request[Any, Any, Any], error: Exception) -> Respons
     known = _known(error)
     if isinstance(known, InternalError):
         log.error("%s %s failed, request %s", request.method, request.url.path, state["request_id"], exc_info=error)
+    elif isinstance(error, UNREACHABLE):
+        log.warning("%s %s could not be answered: %r", request.method, request.url.path, error)
     state["headers"].update(known.headers)
     body = {
         "error": {
@@ -387,4 +390,6 @@ def _known(error: Exception) -> CygniError:
         for known in (NotFound, MethodNotAllowed, PayloadTooLarge):
             if error.status_code == known.status:
                 return known(headers={k: v for k, v in (error.headers or {}).items() if k.lower() == "allow"})
+    if isinstance(error, UNREACHABLE):
+        return Unavailable(headers={"Retry-After": "1"})
     return InternalError()
