@@ -35,7 +35,7 @@ def dead_links(page: Path) -> list[str]:
 def commands(text: str) -> Iterator[tuple[str, ...]]:
     """Every line of the text's shell blocks that calls one of our programs, as words without comments."""
     for language, block in _BLOCK.findall(text):
-        for line in block.splitlines() if language == "sh" else ():
+        for line in block.replace("\\\n", " ").splitlines() if language == "sh" else ():
             for part in re.split(r"\||&&|\$\(|\)", line):
                 words = shlex.split(part, comments=True)
                 while words and re.fullmatch(r"[A-Z_]+=.*|sudo", words[0]):
