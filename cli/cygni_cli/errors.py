@@ -144,6 +144,8 @@ def _sdk_error(error: Exception) -> CliError:
 
     if isinstance(error, APIConnectionError):
         fix = "Run `cygni doctor`: it checks the URL, the network and the login."
+        if os.environ.get("CYGNI_API_KEY") and not os.environ.get("CYGNI_API_URL"):
+            fix = "Set CYGNI_API_URL too: CYGNI_API_KEY is used instead of a login, and of the URL that it kept."
         return CliError("The API did not answer.", why=str(error), fix=fix, code="no_answer")
     if isinstance(error, ArchiveError):
         fix = "Correct it, or leave it out by .cygniignore."

@@ -126,6 +126,14 @@ def test_nobody_answers(cygni, monkeypatch):
     assert "cygni doctor" in ran.err
 
 
+def test_a_key_without_a_url_is_told_that_the_url_is_missing(cygni, monkeypatch):
+    monkeypatch.delenv("CYGNI_API_URL")
+    monkeypatch.setattr("cygni._runtime.config.DEFAULT_BASE_URL", "http://127.0.0.1:9/v1")
+    ran = cygni("whoami")
+    assert ran.code == 1
+    assert "Set CYGNI_API_URL too" in ran.err
+
+
 def test_login_checks_and_keeps(anonymous, api, home, stdin):
     stdin(f"{KEY}\n")
     ran = anonymous("login", "--url", api.url.removesuffix("/v1"), "--token-stdin")
