@@ -14,6 +14,7 @@ import zstandard
 from cygnid.build.base import BuildFailed
 
 _SHORTEST_SECRET = 8
+_MAX_LINKED = 50_000
 _TEXT = (".html", ".css", ".js", ".mjs", ".json", ".svg", ".xml", ".txt", ".map", ".webmanifest", ".wasm", ".ico")
 _COMPRESS_FROM, _COMPRESS_TO, _COMPRESS_TOTAL = 1 << 10, 8 << 20, 64 << 20
 _MAX_DEPTH, _MAX_PATH_BYTES, _MAX_NAME_BYTES = 200, 4000, 255
@@ -115,26 +116,15 @@ def _walk(folder: Path, depth: int = 0) -> Iterator[tuple[Path, os.stat_result]]
 
 
 def finish_static(folder: Path, clock: Path) -> None:
-    """Make a static release safe and quick to serve, before it is sealed: no link leaves it, text files have
-    compressed neighbours, and every file has one new modification time, since file servers derive the ETag from time
-    and size: two releases with equal ones would answer each other's 304. `clock` keeps the last time given out.
-    Raises BuildFailed naming a link that leads out."""
-    root = folder.resolve()
+    """Make a static release safe and quick to serve, before it is sealed: links are replaced by what they lead to,
+    since file servers follow none; text files have compressed neighbours; and every file has one new modification
+    time, since file servers derive the ETag from time and size: two releases with equal ones would answer each other's
+    304. `clock` keeps the last time given out. Raises BuildFailed naming a link that leads out."""
+    _replace_links(folder)
     budget = _COMPRESS_TOTAL
     files = 0
     for path, info in list(_walk(folder)):
-        if stat.S_ISLNK(info.st_mode):
-            try:
-                inside = path.resolve(strict=True).is_relative_to(root)
-            except (OSError, RuntimeError):
-                inside = False
-            if not inside:
-                raise BuildFailed(
-                    "build_error",
-                    f"The site has a link that leaves it or leads nowhere: {path.relative_to(folder)}",
-                    hint="Put the file itself there.",
-                )
-        elif stat.S_ISREG(info.st_mode):
+        if stat.S_ISREG(info.st_mode):
             files += 1
             if path.suffix in _TEXT and _COMPRESS_FROM <= info.st_size <= min(_COMPRESS_TO, budget):
                 budget -= info.st_size
@@ -142,9 +132,48 @@ def finish_static(folder: Path, clock: Path) -> None:
     if not files:
         raise BuildFailed("build_error", "The site has no files.", hint="Check the output folder and the build's log.")
     now = _next_second(clock)
-    for path, info in _walk(folder):
-        if not stat.S_ISLNK(info.st_mode):
-            os.utime(path, (now, now))
+    for path, _ in _walk(folder):
+        os.utime(path, (now, now))
+
+
+def _replace_links(folder: Path) -> None:
+    """By hard links to what they lead to, or of a folder by one of its kind with hard links in it."""
+    root = folder.resolve()
+    left = _MAX_LINKED
+    targets: dict[Path, Path] = {}
+    for path, info in _walk(root):
+        if stat.S_ISLNK(info.st_mode):
+            try:
+                targets[path] = path.resolve(strict=True)
+            except (OSError, RuntimeError):
+                raise _bad_link(path.relative_to(root)) from None
+            if not targets[path].is_relative_to(root) or path.is_relative_to(targets[path]):
+                raise _bad_link(path.relative_to(root))
+
+    def put(target: Path, at: Path) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0 or target.is_symlink():
+            raise _bad_link(at.relative_to(root))
+        if not target.is_dir():
+            os.link(target, at)
+            return
+        at.mkdir(mode=0o755)
+        for below in list(target.iterdir()):
+            put(below, at / below.name)
+
+    # those to files first: none is then in a folder that another leads to
+    for path, target in sorted(targets.items(), key=lambda item: item[1].is_dir()):
+        path.unlink()
+        put(target, path)
+
+
+def _bad_link(path: Path) -> BuildFailed:
+    return BuildFailed(
+        "build_error",
+        f"The site has a link that leaves it, leads nowhere or to too much: {path}",
+        hint="Put the file itself there.",
+    )
 
 
 def _compress(path: Path) -> None:

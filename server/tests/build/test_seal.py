@@ -77,20 +77,38 @@ def test_every_sealing_has_a_second_of_its_own(folder: Path, tmp_path: Path) -> 
     assert times == sorted(times)
 
 
-@pytest.mark.parametrize("target", ["/etc/passwd", "../clock", "../../x", "missing", "self"])
+@pytest.mark.parametrize("target", ["/etc/passwd", "../clock", "../../x", "missing", "self", ".", "..", "../folder"])
 def test_a_link_that_leaves_a_site_or_leads_nowhere_is_named(folder: Path, tmp_path: Path, target: str) -> None:
     (folder / "index.html").write_text("x")
     (folder / "self").symlink_to(target)
     (tmp_path / "clock").write_text("")
-    with pytest.raises(BuildFailed, match="leads nowhere: self"):
+    with pytest.raises(BuildFailed, match="leads nowhere or to too much: self"):
         finish_static(folder, tmp_path / "clock")
 
 
 def test_a_link_inside_of_a_site_is_fine(folder: Path) -> None:
     (folder / "index.html").write_text("x")
     (folder / "home.html").symlink_to("index.html")
+    (folder / "v2" / "deep").mkdir(parents=True)
+    (folder / "v2" / "deep" / "a.html").write_text("a")
+    (folder / "v2" / "top.html").symlink_to("../home.html")
+    (folder / "latest").symlink_to("v2")
     finish_static(folder, folder.parent / "clock")
     assert (folder / "home.html").read_text() == "x"
+    assert (folder / "latest" / "deep" / "a.html").read_text() == "a"
+    assert (folder / "latest" / "top.html").read_text() == "x"
+    assert not [path for path in folder.rglob("*") if path.is_symlink()], "file servers follow none"
+
+
+def test_links_that_multiply_are_refused(folder: Path) -> None:
+    (folder / "0").mkdir()
+    (folder / "0" / "index.html").write_text("x")
+    for level in range(1, 20):
+        (folder / str(level)).mkdir()
+        for name in ("a", "b"):
+            (folder / str(level) / name).symlink_to(f"../{level - 1}")
+    with pytest.raises(BuildFailed, match="too much"):
+        finish_static(folder, folder.parent / "clock")
 
 
 def test_a_site_without_files_is_refused(folder: Path) -> None:
