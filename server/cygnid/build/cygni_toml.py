@@ -15,6 +15,8 @@ from cygnid.build.base import BuildFailed, HealthCheck
 NAME = "cygni.toml"
 PROCESS_TYPE = re.compile(r"[A-Za-z0-9_-]{1,63}")
 ENV_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+MAX_VALUE_BYTES = 65_536
+"""Of a variable, as by the API, and of a command: the kernel takes no argument of more than 128 KiB (execve(2))."""
 
 
 def _between(low: float, high: float) -> Callable[[Any], str]:
@@ -72,8 +74,8 @@ PROCESS = {
     "keep_alive_seconds": Key(
         "whole number", "How long idle connections to it are kept; below its own.", "4", _between(0, 3600)
     ),
-    "instances": Key("whole number", "How many run at first; scaling by the API is kept.", "2", _between(0, 1000)),
-    "cpu": Key("number", "Cores for each instance.", "0.5", _between(0.01, 256)),
+    "instances": Key("whole number", "How many run at first; scaling by the API is kept.", "2", _between(0, 100)),
+    "cpu": Key("number", "Cores for each instance.", "0.5", _between(0.01, 64)),
     "memory_mb": Key("whole number", "Memory for each instance.", "256", _between(16, 1 << 20)),
 }
 HEALTH = {
@@ -120,7 +122,7 @@ def parse(text: str) -> CygniToml:
     """Raises BuildFailed(source_invalid), naming the line and the key and what is allowed."""
     try:
         document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also of a number with thousands of digits
         raise BuildFailed(
             "source_invalid", f"{NAME} cannot be read: {error}", hint="Correct it and deploy again."
         ) from None
@@ -146,6 +148,8 @@ def parse(text: str) -> CygniToml:
             reader.fail(("env", name), "is no name of a variable: letters, digits and _, no digit first")
         if not isinstance(value, str) or "\0" in value:
             reader.fail(("env", name), "must be text in quotes")
+        if len(value.encode()) > MAX_VALUE_BYTES:
+            reader.fail(("env", name), f"must have at most {MAX_VALUE_BYTES} bytes")
         env[name] = value
     return CygniToml(**top, processes=processes, env=env)
 

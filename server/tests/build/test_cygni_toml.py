@@ -63,7 +63,9 @@ def test_unknown_keys_come_with_the_allowed_ones() -> None:
         assert name in caught.value.hint
 
 
-@pytest.mark.parametrize("text", ["a = ", "a = 1\na = 2", "[" * 50_000, "a = " + "[" * 50_000, "\0"])
+@pytest.mark.parametrize(
+    "text", ["a = ", "a = 1\na = 2", "[" * 50_000, "a = " + "[" * 50_000, "\0", "a = " + "9" * 5000]
+)
 def test_what_is_no_toml_is_refused(text: str) -> None:
     with pytest.raises(BuildFailed, match=r"cygni\.toml cannot be read"):
         cygni_toml.parse(text)

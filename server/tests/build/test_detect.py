@@ -378,3 +378,24 @@ def test_a_file_that_cannot_be_read_is_named(name: str, text: str) -> None:
     error = failure({name: text, "Procfile": "web: x"})
     assert error.code == "source_invalid"
     assert name in error.message
+
+
+@pytest.mark.parametrize(
+    ("files", "what"),
+    [
+        ({"Procfile": "".join(f"w{number}: x\n" for number in range(51))}, "51 process types"),
+        ({"Procfile": f"web: {'x' * 70_000}"}, "command of web"),
+        ({"cygni.toml": f"build_command = '{'x' * 70_000}'\noutput_dir = '.'"}, "command of build"),
+        ({"cygni.toml": f"[env]\nA = '{'x' * 70_000}'"}, "env.A must have at most 65536 bytes"),
+        ({"cygni.toml": "[processes.web]\ncommand = 'x'\ninstances = 101"}, "between 0 and 100"),
+        ({"cygni.toml": "[processes.web]\ncommand = 'x'\ncpu = 65"}, "between 0.01 and 64"),
+        ({"requirements.txt": "", "pyproject.toml": f"a = {'9' * 5000}"}, "pyproject.toml cannot be read"),
+    ],
+)
+def test_files_ask_for_no_more_than_the_api_gives(files: dict[str, str], what: str) -> None:
+    error = failure(files)
+    assert (error.code, what in error.message) == ("source_invalid", True), error.message
+
+
+def test_a_version_of_thousands_of_digits_is_one_that_is_missing() -> None:
+    assert failure({"requirements.txt": "", ".python-version": "9" * 5000}).code == "toolchain_missing"

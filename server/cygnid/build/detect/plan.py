@@ -12,6 +12,7 @@ from cygnid.build.detect import node, procfile, python, static
 from cygnid.build.detect.files import Below, Files
 from cygnid.build.detect.found import Found
 
+MAX_PROCESSES = 50
 API, DETECTED = "API settings", "detected"
 _LANGUAGE_OF = {
     **dict.fromkeys(("python", "django", "flask", "fastapi", "starlette", "quart", "litestar"), "python"),
@@ -56,6 +57,7 @@ def detect(
     build = pick("build_command", found.build_command if found else None)
     release = pick("release_command", None)
     commands = _commands(procs, toml, found)
+    _check_sizes({"install": install, "build": build, "release": release, **commands}, len(commands))
     output = pick("output_dir", found.output_dir if found and not commands else None)
     said_static = output is not None and output.source != DETECTED
     if not commands and found is None and not said_static:
@@ -166,6 +168,23 @@ def _commands(procs: Mapping[str, str], toml: CygniToml, found: Found | None) ->
                 hint=f"Give [processes.{name}] a command, or name it in a Procfile.",
             )
     return commands
+
+
+def _check_sizes(choices: Mapping[str, Choice | None], processes: int) -> None:
+    """Of what an app's files say: the API has its own checks."""
+    if processes > MAX_PROCESSES:
+        raise BuildFailed(
+            "source_invalid",
+            f"The app names {processes} process types; at most {MAX_PROCESSES} can run.",
+            hint="Start several programs by one command, or make several projects.",
+        )
+    for name, choice in choices.items():
+        if choice and len(choice.value.encode()) > cygni_toml.MAX_VALUE_BYTES:
+            raise BuildFailed(
+                "source_invalid",
+                f"The command of {name} ({choice.source}) has more than {cygni_toml.MAX_VALUE_BYTES} bytes.",
+                hint="Put it into a script, and name that.",
+            )
 
 
 def _explicit(commands: Mapping[str, Choice]) -> bool:

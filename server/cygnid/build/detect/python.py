@@ -56,7 +56,7 @@ def _pyproject(files: Files) -> dict[str, Any]:
         return {}
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise BuildFailed(
             "source_invalid", f"pyproject.toml cannot be read: {error}", hint="Correct the file and deploy again."
         ) from None

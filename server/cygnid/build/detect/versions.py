@@ -18,7 +18,7 @@ class Wish:
 
 
 def parse(text: str) -> Version:
-    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
+    return tuple(int(part) for part in re.findall(r"\d{1,18}", text)[:3])
 
 
 def choose(label: str, available: Sequence[str], wish: Wish | None, matches: Callable[[Version, str], bool]) -> str:
