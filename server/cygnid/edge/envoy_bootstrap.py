@@ -126,9 +126,12 @@ ACCESS_LOG: dict[str, str] = {
 def _forgeries_dropped() -> Json:
     """Headers by which a client could pose as the edge; X-Forwarded-Proto is overwritten by Envoy anyway."""
     mutation = f"{_TYPE}envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
-    names = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "forwarded", "x-real-ip", "true-client-ip")
+    names = ("forwarded", "x-real-ip", "true-client-ip", "x-client-ip", "x-cluster-client-ip")
+    # frameworks take these for the path, and CGI programs the last for the proxy of their own requests (CVE-2016-5385)
+    names += ("x-original-url", "x-rewrite-url", "proxy")
+    prefixes = ("x-forwarded-", "x-cygni-", "x-envoy-")
     removals: list[Json] = [{"remove": name} for name in names]
-    removals += [{"remove_on_match": {"key_matcher": {"prefix": prefix}}} for prefix in ("x-cygni-", "x-envoy-")]
+    removals += [{"remove_on_match": {"key_matcher": {"prefix": prefix}}} for prefix in prefixes]
     return {
         "name": "envoy.http.early_header_mutation.header_mutation",
         "typed_config": {"@type": mutation, "mutations": removals},

@@ -111,6 +111,9 @@ async def test_forged_headers_never_reach_an_app(stage: Stage) -> None:
         ("x-forwarded-proto", "https-forged"), ("x-forwarded-port", "666"), ("forwarded", "for=6.6.6.6"),
         ("x-real-ip", "6.6.6.6"), ("true-client-ip", "6.6.6.6"), ("x-cygni-anything", "forged"),
         ("X-Envoy-Original-Dst-Host", "127.0.0.1:1"), ("x-envoy-upstream-rq-timeout-ms", "1"),
+        ("X-Forwarded-Prefix", "/forged"), ("x-forwarded-ssl", "forged"), ("x-original-url", "/forged"),
+        ("x-rewrite-url", "/forged"), ("x-client-ip", "6.6.6.6"), ("x-cluster-client-ip", "6.6.6.6"),
+        ("Proxy", "http://forged"),
     ]  # fmt: skip
     async with Instance("a").running() as a:
         await serve(stage, app("env_a", a.port))
