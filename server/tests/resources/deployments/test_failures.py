@@ -196,6 +196,28 @@ async def test_an_app_that_answers_with_an_error(
     assert await site.serves() == {before}
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (SILENT, "The process web does not listen on $PORT"),
+        (DEAF, "The process web listens, but does not answer GET / so far"),
+        (APP.replace("else 200", "else 500"), "The process web answers GET / with 500 so far"),
+    ],
+)
+async def test_who_watches_is_told_what_is_awaited(
+    site: Installation, ada: AsyncCygniClient, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    await site.project(ada)
+    monkeypatch.setattr(instances, "START_SECONDS", 6)
+    monkeypatch.setattr(health, "_PROBE_SECONDS", 0.5)
+    # long enough for it to have begun to listen
+    monkeypatch.setattr(health, "_QUIET_SECONDS", 3)
+    deployment_id = await site.deploy(ada, app(text))
+    async with ada.stream(f"/deployments/{deployment_id}/logs/stream") as stream:
+        told = [event.data["message"] async for event in stream if event.event == "log"]
+    assert len([message for message in told if message.startswith(said)]) == 1
+
+
 async def test_a_strict_health_check(site: Installation, ada: AsyncCygniClient) -> None:
     check = {"path": "/up", "timeoutSeconds": 1}
     await site.project(ada, processes=[{"type": "web", "healthCheck": check}])

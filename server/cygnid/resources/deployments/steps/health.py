@@ -12,6 +12,7 @@ from cygnid.resources.instances import queries as instances
 from cygnid.resources.instances.queries import InstanceRow
 from cygnid.resources.instances.schemas import ProcessSpec
 from cygnid.resources.instances.steps.run import output
+from cygnid.resources.logs import actions as logs
 from cygnid.resources.projects.schemas import EnvironmentEvent, ProjectEvent
 from cygnid.runtime.base import Address, Exit, Observed, ProbeResult
 
@@ -25,6 +26,8 @@ _MAKE_SECONDS = 120.0
 """How long making the processes may take, before the time of their health checks begins."""
 _LOOPBACK_SECONDS = 5.0
 """How long one may listen where nobody reaches it before it is told so."""
+_QUIET_SECONDS = 5.0
+"""How long one may be unhealthy before whoever watches is told what is awaited."""
 
 
 async def until_healthy(
@@ -122,7 +125,7 @@ class _Trial:
             self._reached(row, self.healthy)
             return
         loop, url, address = asyncio.get_running_loop(), self._attempt.url, Address(host=row.host, port=row.port)
-        began, unreachable_since = loop.time(), None
+        began, unreachable_since, told = loop.time(), None, False
         while True:
             left = began + spec.start_seconds - loop.time()
             probed = await self._attempt.backends.runtime.probe(
@@ -145,7 +148,31 @@ class _Trial:
             given_up = unreachable_since is not None and now - unreachable_since >= _LOOPBACK_SECONDS
             if given_up or now >= began + spec.start_seconds:
                 raise self._not_healthy(spec, row, listening, probed)
+            if not told and now - began >= _QUIET_SECONDS:
+                told = True
+                await self._tell(spec, row, listening, probed, round(began + spec.start_seconds - now))
             await asyncio.sleep(min(max((now - began) * _SHARE, _FIRST_PAUSE), _LONGEST_PAUSE))
+
+    async def _tell(
+        self, spec: ProcessSpec, row: InstanceRow, listening: str, probed: ProbeResult, seconds: int
+    ) -> None:
+        if probed.status is not None:
+            how = f"answers GET {spec.probe_path} with {probed.status}"
+        elif listening == "reachable":
+            how = f"listens, but does not answer GET {spec.probe_path}"
+        else:
+            how = f"does not listen on $PORT ({row.port})"
+        async with self._attempt.begin() as tx:
+            await logs.system_line(
+                tx,
+                row.project_id,
+                row.environment,
+                f"The process {spec.type} {how} so far; it has {seconds} more seconds.",
+                level="warn",
+                deployment_id=row.deployment_id,
+                instance_id=row.id,
+                process=row.process,
+            )
 
     def _reached(self, row: InstanceRow, where: set[str]) -> None:
         where.add(row.id)
