@@ -64,7 +64,7 @@ class FlagNeeded(CliError):
 
     def __init__(self, what: str, flag: str) -> None:
         super().__init__(
-            f"{what} is not known, and this is not a terminal to ask at.",
+            f"{what}: cannot be asked, since this is not a terminal.",
             why="A prompt would block a script.",
             fix=f"Pass {flag}.",
             code="flag_needed",
@@ -110,7 +110,8 @@ def _status_error(error: APIStatusError, where: str | None) -> CliError:
     return CliError(
         error.message,
         why=_reasons(error) + (f" · {where}" if where and error.status == 404 else ""),
-        fix=error.hint or _fix(error.status),
+        # of a body's problems the API's hint speaks to programs; here they stand in the line above
+        fix=_fix(error.status) if error.errors else error.hint or _fix(error.status),
         code=error.code,
         request_id=error.request_id,
         details=error.details,
