@@ -1,6 +1,7 @@
 # `make` lists every task.
 PY := .venv/bin/python
 PYTEST_ARGS ?=
+PARALLEL ?= --numprocesses auto --maxprocesses 4
 UP_ARGS ?=
 DOWN_ARGS ?=
 
@@ -26,11 +27,11 @@ lint: install ## style, types, import contracts
 
 # as root the suite runs twice: as an ordinary user, then as root, whose result comes last
 test: lint ## everything: lint, types, unit, contract, end to end
-	[ "$$(id -u)" != 0 ] || $(PY) -m tests.as_user $(PYTEST_ARGS)
-	$(PY) -m pytest $(PYTEST_ARGS)
+	[ "$$(id -u)" != 0 ] || $(PY) -m tests.as_user $(PARALLEL) $(PYTEST_ARGS)
+	$(PY) -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 check: lint ## what can be said in a minute: lint, types, and the tests that start no program of their own
-	$(PY) -m pytest -n 2 server/tests/core server/tests/resources server/tests/rules $(PYTEST_ARGS)
+	$(PY) -m pytest $(PARALLEL) server/tests/core server/tests/resources server/tests/rules $(PYTEST_ARGS)
 
 docs: install ## what is made from the code: pages of docs/, openapi.json, the tables that the rules compare
 	$(PY) scripts/docs.py

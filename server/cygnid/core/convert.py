@@ -54,7 +54,10 @@ def query(pairs: Sequence[tuple[str, str]], into: type[msgspec.Struct]) -> Any:
         if "\0" in text:
             raise ValidationError.one(name, "Must not have the character U+0000")
         if known[name].is_list:
-            values.setdefault(name, []).extend(part for part in text.split(",") if part)
+            parts = [part for part in text.split(",") if part]
+            if not parts:
+                raise ValidationError.one(name, "Must name something; without it the list shows all")
+            values.setdefault(name, []).extend(parts)
         elif name in values:
             raise ValidationError.one(name, "Must be given once")
         elif known[name].is_time:

@@ -118,7 +118,7 @@ class _Run:
             # access is checked before a replay: who lost it sees nothing
             print_ = idempotency.fingerprint(services.secrets, request.url.query or "", raw) if key else b""
             if key and (stored := await idempotency.look(tx, services.secrets, key, print_)):
-                self._state["headers"]["Idempotent-Replayed"] = "true"
+                self._state["headers"] |= {"Idempotent-Replayed": "true", "Cache-Control": "no-store"}
                 return self._send(stored.data, stored.status, None)
             answer = _answer(await item.endpoint(**inputs))
             data = ENCODER.encode(_data_of(answer.data)) if item.status != 204 else b"null"

@@ -80,3 +80,10 @@ def test_a_limit_is_refused_not_clamped(limit: str):
 def test_a_single_parameter_given_twice_is_refused():
     with pytest.raises(ValidationError):
         convert.query([("limit", "1"), ("limit", "2")], Query)
+
+
+@pytest.mark.parametrize("text", ["", ","])
+def test_a_filter_that_names_nothing_is_refused(text: str):
+    with pytest.raises(ValidationError) as caught:
+        convert.query([("status", text)], Query)
+    assert caught.value.details["field"] == "status"
