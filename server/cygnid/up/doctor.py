@@ -56,7 +56,7 @@ def doctor(data: Path, *, as_json: bool) -> int:
 async def _all(data: Path) -> list[Check]:
     installation = existing_installation(data)
     if installation is None:
-        return [Check(name="data", status="broken", said=f"{data} holds no installation", fix="start it: cygnid up")]
+        return [Check(name="data", status="broken", said=f"{data} holds no installation", fix=_start(data))]
     settings = from_environment(installation.environment(data, os.environ))
     running = _running(data)
     checks = [_supervisor(data, running)]
@@ -78,9 +78,13 @@ def _running(data: Path) -> Summary | None:
         return None
 
 
+def _start(data: Path) -> str:
+    return f"start it: cygnid up --data-dir {data}"
+
+
 def _supervisor(data: Path, running: Summary | None) -> Check:
     if running is None:
-        return Check(name="supervisor", status="broken", said=f"nothing runs on {data}", fix="start it: cygnid up")
+        return Check(name="supervisor", status="broken", said=f"nothing runs on {data}", fix=_start(data))
     missing = [
         name for name, pid in running["pids"].items() if pid is None and name not in {"edge", "files", "postgres"}
     ]
