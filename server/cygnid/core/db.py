@@ -24,6 +24,7 @@ UNREACHABLE = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+    asyncpg.ObjectNotInPrerequisiteStateError,  # it takes no connections at the moment
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
     OSError,
