@@ -82,6 +82,8 @@ class Observed:
     exit: Exit | None
     cpu_seconds: float
     memory_bytes: int
+    other_ports: tuple[int, ...] = ()
+    """Where it listens while nothing does on its port; known of an instance with a network of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -216,6 +216,20 @@ async def test_a_folder_that_is_not_in_the_release_is_named(subject: Subject, ro
     assert await subject.runtime.observe() == []
 
 
+async def test_what_listens_elsewhere_is_seen_to(subject: Subject) -> None:
+    if not (await subject.runtime.ability()).own_network or not subject.walls:
+        pytest.skip("without a network of its own nobody can tell whose port that is")
+    code = "import socket, time; s = socket.create_server(('', 3000)); time.sleep(1000)"
+    spec = subject.spec(f'exec python3 -c "{code}"')
+    await subject.start(spec)
+
+    async def elsewhere() -> bool:
+        return (await subject.look(spec)).other_ports == (3000,)
+
+    await until(elsewhere)
+    assert (await subject.look(spec)).listening == "no"
+
+
 async def test_what_never_listens_is_seen_not_to(subject: Subject) -> None:
     spec = subject.spec("echo up; sleep 1000")
     address = await subject.start(spec)

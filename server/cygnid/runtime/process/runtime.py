@@ -238,24 +238,30 @@ class ProcessRuntime:
 def _observe(instance: _Instance, ended: Ended | None) -> Observed:
     launched = instance.launched
     usage = launched.usage()
+    heard, other_ports = ("no", ()) if ended or instance.address is None else _heard(instance, instance.address)
     return Observed(
         id=launched.record.name,
         running=ended is None,
         started_at=launched.started_at,
         address=instance.address,
-        listening="no" if ended or instance.address is None else _listening(instance, instance.address),
+        listening=heard,
         exit=None if ended is None else _exit(ended),
         cpu_seconds=usage.cpu_seconds,
         memory_bytes=usage.memory_bytes,
+        other_ports=other_ports,
     )
 
 
-def _listening(instance: _Instance, address: Address) -> Literal["reachable", "loopbackOnly", "no"]:
+def _heard(instance: _Instance, address: Address) -> tuple[Literal["reachable", "loopbackOnly", "no"], tuple[int, ...]]:
+    """Whether it listens where it should; else the ports where it does, if only its own can be seen."""
     if instance.reachable:
-        return "reachable"
-    found = listening(listeners(instance.launched.record.init.pid), host=address.host, port=address.port)
+        return "reachable", ()
+    sockets = listeners(instance.launched.record.init.pid)
+    found = listening(sockets, host=address.host, port=address.port)
     instance.reachable = found == "reachable"
-    return found
+    if found != "no" or address.host == LOOPBACK:
+        return found, ()
+    return found, tuple(sorted({each.local[1] for each in sockets}))
 
 
 def _exit(ended: Ended) -> Exit:

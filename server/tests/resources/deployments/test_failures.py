@@ -226,6 +226,23 @@ async def test_a_strict_health_check(site: Installation, ada: AsyncCygniClient) 
     assert found["failure"]["message"] == "The process web answered GET /up with 404; 200 to 399 is healthy."
 
 
+async def test_an_app_that_listens_elsewhere(
+    site: Installation, ada: AsyncCygniClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fake runtime's instances share the machine's ports, so the machine's word is changed."""
+    await site.project(ada)
+    monkeypatch.setattr(instances, "START_SECONDS", 1)
+    observe = site.backends.runtime.observe
+
+    async def elsewhere() -> Any:
+        return [replace(each, listening="no", other_ports=(3000,)) for each in await observe()]
+
+    monkeypatch.setattr(site.backends.runtime, "observe", elsewhere)
+    found = await site.end(ada, await site.deploy(ada, app(SILENT)))
+    assert found["failure"]["code"] == "port_not_bound"
+    assert found["failure"]["message"].endswith("within 1 seconds, but on 3000.")
+
+
 async def test_an_app_that_only_hears_itself(
     site: Installation, ada: AsyncCygniClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -137,7 +137,7 @@ class _Trial:
                 timeout_seconds=min(_PROBE_SECONDS, max(left, 0.1)),
             )
             seen = self._machine.get(row.id)
-            listening = seen.listening if seen else "no"
+            listening, elsewhere = (seen.listening, seen.other_ports) if seen else ("no", ())
             if probed.status is not None:
                 self._reached(row, self.listening)
             if spec.accepts(probed.status):
@@ -147,21 +147,29 @@ class _Trial:
             unreachable_since = (unreachable_since or now) if listening == "loopbackOnly" else None
             given_up = unreachable_since is not None and now - unreachable_since >= _LOOPBACK_SECONDS
             if given_up or now >= began + spec.start_seconds:
-                raise self._not_healthy(spec, row, listening, probed)
+                raise self._not_healthy(spec, row, listening, probed, elsewhere)
             if not told and now - began >= _QUIET_SECONDS:
                 told = True
-                await self._tell(spec, row, listening, probed, round(began + spec.start_seconds - now))
+                left = round(began + spec.start_seconds - now)
+                await self._tell(spec, row, listening, probed, elsewhere, seconds=left)
             await asyncio.sleep(min(max((now - began) * _SHARE, _FIRST_PAUSE), _LONGEST_PAUSE))
 
     async def _tell(
-        self, spec: ProcessSpec, row: InstanceRow, listening: str, probed: ProbeResult, seconds: int
+        self,
+        spec: ProcessSpec,
+        row: InstanceRow,
+        listening: str,
+        probed: ProbeResult,
+        elsewhere: Sequence[int],
+        *,
+        seconds: int,
     ) -> None:
         if probed.status is not None:
             how = f"answers GET {spec.probe_path} with {probed.status}"
         elif listening == "reachable":
             how = f"listens, but does not answer GET {spec.probe_path}"
         else:
-            how = f"does not listen on $PORT ({row.port})"
+            how = f"does not listen on $PORT ({row.port}){_but(elsewhere)}"
         async with self._attempt.begin() as tx:
             await logs.system_line(
                 tx,
@@ -205,7 +213,9 @@ class _Trial:
             files=self._files(row),
         )
 
-    def _not_healthy(self, spec: ProcessSpec, row: InstanceRow, listening: str, probed: ProbeResult) -> StepFailed:
+    def _not_healthy(
+        self, spec: ProcessSpec, row: InstanceRow, listening: str, probed: ProbeResult, elsewhere: Sequence[int]
+    ) -> StepFailed:
         files, within = self._files(row), f"within {spec.start_seconds} seconds"
         if listening == "loopbackOnly":
             return StepFailed(
@@ -231,7 +241,7 @@ class _Trial:
             )
         return StepFailed(
             "port_not_bound",
-            f"The process {spec.type} did not listen on $PORT ({row.port}) {within}.",
+            f"The process {spec.type} did not listen on $PORT ({row.port}) {within}{_but(elsewhere)}.",
             hint="Let it listen on 0.0.0.0 and the port in the environment variable PORT.",
             files=files,
         )
@@ -244,3 +254,7 @@ def _last_exit(row: InstanceRow) -> Exit:
         signal=row.exit_signal,
         out_of_memory=row.exit_reason == "outOfMemory",
     )
+
+
+def _but(ports: Sequence[int]) -> str:
+    return f", but on {' and '.join(map(str, ports[:5]))}" if ports else ""
