@@ -1,7 +1,7 @@
 """Instances become what is wanted of them, on a machine without walls."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from cygnid.resources.env.schemas import EnvType
 from cygnid.resources.instances import actions
 from cygnid.resources.instances.tasks import run_instances
 from cygnid.resources.projects.access import ProjectAccess
-from cygnid.runtime.base import Address, InstanceSpec, StaleLeader
+from cygnid.runtime.base import Address, InstanceSpec, Observed, StaleLeader
 from tests.fakes.runtime import FakeRuntime
 from tests.make.stage import LIMIT, Place, Stage, until
 
@@ -296,9 +296,17 @@ async def test_a_stale_leader_does_nothing(stage: Stage) -> None:
 
 async def test_a_leader_that_died_before_it_stored_the_address(stage: Stage) -> None:
     class Dying(FakeRuntime):
+        dead = False
+
         async def start(self, spec: InstanceSpec, *, term: int) -> Address | None:
             await super().start(spec, term=term)
+            self.dead = True
             raise asyncio.CancelledError
+
+        async def observe(self) -> Sequence[Observed]:
+            if self.dead:  # it does not look again
+                await asyncio.Event().wait()
+            return await super().observe()
 
     place = await stage.project()
     (name,) = await place.want(await place.release(WEB))
