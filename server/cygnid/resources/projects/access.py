@@ -64,7 +64,7 @@ async def project_access(
     project unless `deleted` says that it may be."""
     found = await queries.project(read, reference)
     if found is None:
-        raise no_such_project(reference)
+        raise NotFound
     # a token of one environment may read what the project as a whole is called
     environment = actor.environment if needs == Permission.PROJECTS_READ else None
     access = await team_access(read, actor, found.team_id, needs, project_id=found.id, environment=environment)
@@ -79,7 +79,7 @@ async def environment_access(
     """As `project_access`, for the environment called `name`; a deleted one is NotFound unless `deleted`."""
     found = await queries.project(read, reference)
     if found is None:
-        raise no_such_project(reference)
+        raise NotFound
     access = await team_access(read, actor, found.team_id, needs, project_id=found.id, environment=name)
     environment = await queries.environment(read, found.id, name)
     if environment is None or (environment.deleted_at is not None and not deleted):
@@ -89,11 +89,6 @@ async def environment_access(
         )
     _require_living(found, needs)
     return EnvironmentAccess(**vars(access), project=found, environment=environment)
-
-
-def no_such_project(reference: str) -> NotFound:
-    """The same whether it does not exist or is another team's."""
-    return NotFound(f"There is no project {reference[:80]} that you can see.", hint="GET /v1/projects lists yours.")
 
 
 def _require_living(project: ProjectRow, needs: Permission) -> None:
