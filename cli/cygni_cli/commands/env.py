@@ -12,7 +12,6 @@ from cygni_cli.context import Context, Place
 from cygni_cli.errors import CliError
 from cygni_cli.output import Result, Table, ago
 
-TYPES = ("plain", "secret", "file")
 TARGETS = ("build", "runtime", "both")
 NEXT = "It counts from the next deployment on, or now: cygni restart"
 

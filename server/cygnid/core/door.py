@@ -367,7 +367,8 @@ def error_response(request: Request[Any, Any, Any], error: Exception) -> Respons
     if isinstance(known, InternalError):
         log.error("%s %s failed, request %s", request.method, request.url.path, state["request_id"], exc_info=error)
     elif isinstance(error, UNREACHABLE):
-        log.warning("%s %s could not be answered: %r", request.method, request.url.path, error)
+        # with its trace: it may be a file of ours as well as the database
+        log.warning("%s %s could not be answered", request.method, request.url.path, exc_info=error)
     state["headers"].update(known.headers)
     body = {
         "error": {

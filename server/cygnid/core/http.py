@@ -114,15 +114,15 @@ class Operation:
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
     needs: Needs
-    status: int
     errors: tuple[type[CygniError], ...]
     endpoint: Callable[..., Awaitable[Any]]
     data: type[msgspec.Struct] | None
     query: type[msgspec.Struct] | None
     result: Any
-    charged: bool
-    replayable: bool
     inputs: Mapping[str, Any] = field(repr=False)
+    status: int = 200
+    charged: bool = True
+    replayable: bool = False
     kind: Literal["json", "bare", "events", "receive"] = "json"
     """bare: JSON without the envelope; events: a stream of them; receive: a body of bytes, taken as it comes."""
     example: Mapping[str, Any] | None = None
@@ -165,26 +165,19 @@ def operation(
     `replayable`: an Idempotency-Key is kept (contract: not for routes that change nothing). `bare`: no envelope.
     `example`: a body for the document; the tests send it.
     """
-
-    def register(endpoint: Endpoint) -> Endpoint:
-        OPERATIONS.append(
-            Operation(
-                id=id,
-                method=method,
-                path=path,
-                needs=needs,
-                status=status,
-                errors=tuple(errors),
-                charged=charged,
-                replayable=replayable and method != "GET",
-                kind="bare" if bare else "json",
-                example=example,
-                **_signature(endpoint, answers),
-            )
-        )
-        return endpoint
-
-    return register
+    return _registered(
+        answers,
+        id=id,
+        method=method,
+        path=path,
+        needs=needs,
+        status=status,
+        errors=tuple(errors),
+        charged=charged,
+        replayable=replayable and method != "GET",
+        kind="bare" if bare else "json",
+        example=example,
+    )
 
 
 def events(
@@ -201,25 +194,7 @@ def events(
     `sends`: the type of a frame's data. The stream ends with `unauthorized` when its caller loses the token or the
     permission; at most `door.MAX_STREAMS` of a token are open at once.
     """
-
-    def register(endpoint: Endpoint) -> Endpoint:
-        OPERATIONS.append(
-            Operation(
-                id=id,
-                method="GET",
-                path=path,
-                needs=needs,
-                status=200,
-                errors=tuple(errors),
-                charged=True,
-                replayable=False,
-                kind="events",
-                **_signature(endpoint, sends),
-            )
-        )
-        return endpoint
-
-    return register
+    return _registered(sends, id=id, method="GET", path=path, needs=needs, errors=tuple(errors), kind="events")
 
 
 def receive(
@@ -233,35 +208,27 @@ def receive(
 ) -> Callable[[Endpoint], Endpoint]:
     """Make a PUT that takes a body of any size as it comes. The function gets `body: Body` besides the parameters of
     `operation`; its access was checked on a connection that is given back, and it begins its own transactions."""
+    return _registered(
+        answers, id=id, method="PUT", path=path, needs=needs, errors=tuple(errors), kind="receive", media=tuple(media)
+    )
+
+
+def _registered(answers: Any, **fields: Any) -> Callable[[Endpoint], Endpoint]:
+    """Adds the endpoint to the table, with what its signature says."""
 
     def register(endpoint: Endpoint) -> Endpoint:
+        hints = get_type_hints(endpoint, include_extras=True)
+        returned = hints.pop("return")
         OPERATIONS.append(
             Operation(
-                id=id,
-                method="PUT",
-                path=path,
-                needs=needs,
-                status=200,
-                errors=tuple(errors),
-                charged=True,
-                replayable=False,
-                kind="receive",
-                media=tuple(media),
-                **_signature(endpoint, answers),
+                endpoint=endpoint,
+                data=hints.get("data"),
+                query=hints.get("query"),
+                result=answers or returned,
+                inputs=hints,
+                **fields,
             )
         )
         return endpoint
 
     return register
-
-
-def _signature(endpoint: Callable[..., Any], answers: Any) -> dict[str, Any]:
-    hints = get_type_hints(endpoint, include_extras=True)
-    returned = hints.pop("return")
-    return {
-        "endpoint": endpoint,
-        "data": hints.get("data"),
-        "query": hints.get("query"),
-        "result": answers or returned,
-        "inputs": hints,
-    }
