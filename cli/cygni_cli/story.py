@@ -111,6 +111,7 @@ class _Story:
             yield
         finally:
             over.set()
+            looking.join()  # the client is closed after this, which no request may be in the middle of
 
     def _look(self, over: threading.Event) -> None:
         from cygni import CygniError  # noqa: PLC0415
