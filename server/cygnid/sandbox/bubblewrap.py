@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cygnid.sandbox.spec import SandboxSpec
 
-STATUS_FD, INFO_FD, BLOCK_FD, ARGUMENTS_FD, FIRST_FILE_FD = 3, 4, 5, 6, 7
+STATUS_FD, INFO_FD, BLOCK_FD, ARGUMENTS_FD, INHERITED_FD = 3, 4, 5, 6, 7
 
 _ETC = (
     "alternatives",
@@ -66,8 +66,8 @@ def identity_files(*, uid: int, resolvers: Sequence[str]) -> dict[str, bytes]:
 
 
 def options(spec: SandboxSpec, host: Host, identity: Iterable[str]) -> list[str]:
-    """The options of bubblewrap. Files are read from FIRST_FILE_FD on: those of `identity` first, then of
-    `spec.files`, in order.
+    """The options of bubblewrap. Files are read from the descriptors after the inherited ones: those of `identity`
+    first, then of `spec.files`, in order.
 
     Options go to bubblewrap through `--args FD`, a memfd, and not on its command line: `--setenv` would show there.
     The environment is set by bubblewrap and not inherited by it: bubblewrap itself still runs outside of the sandbox,
@@ -75,6 +75,8 @@ def options(spec: SandboxSpec, host: Host, identity: Iterable[str]) -> list[str]
     words: list[str] = ["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     if host.disable_userns:
         words += ["--disable-userns"]
+    if spec.network == "none":
+        words += ["--unshare-net"]
     # a session of its own: the app's process group can be signalled without its watcher outside
     words += ["--new-session", "--hostname", "app"]
     words += ["--json-status-fd", str(STATUS_FD), "--info-fd", str(INFO_FD), "--block-fd", str(BLOCK_FD)]
@@ -90,7 +92,7 @@ def options(spec: SandboxSpec, host: Host, identity: Iterable[str]) -> list[str]
     words += ["--symlink", "../tmp", "/var/tmp"]  # noqa: S108
     if spec.files:
         words += ["--perms", "0755", "--tmpfs", "/run/cygni"]
-    fd = FIRST_FILE_FD
+    fd = INHERITED_FD + spec.inherited
     for target in identity:
         words += ["--perms", "0444", "--file", str(fd), target]
         fd += 1

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +32,14 @@ class Namespace:
 
     fd: int
     host: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Given:
+    """Descriptors of whoever launches."""
+
+    stdio: int | None = None
+    inherited: tuple[int, ...] = ()
 
 
 class Networks(Protocol):
@@ -94,10 +103,13 @@ class Sandbox:
             raise RuntimeError("prepare() comes first")
         return self._ability
 
-    async def launch(self, spec: SandboxSpec) -> Launched:
-        """Returns when the command is about to run. Its end, and all it left running, is taken care of.
-        Raises LaunchFailed with the reason."""
-        return await self._launch(spec, (open_output(spec.stdout), open_output(spec.stderr)))
+    async def launch(self, spec: SandboxSpec, *, stdio: int | None = None, inherited: Sequence[int] = ()) -> Launched:
+        """Returns when the command is about to run. Its end, and all it left running, is taken care of. `stdio`: what
+        it has as standard input, and as output instead of `spec.stdout`; it and `inherited` stay the caller's to
+        close. Raises LaunchFailed with the reason."""
+        given = _Given(stdio=stdio, inherited=tuple(inherited))
+        stdout = open_output(spec.stdout) if stdio is None else os.dup(stdio)
+        return await self._launch(spec, (stdout, open_output(spec.stderr)), given)
 
     async def run(self, spec: SandboxSpec) -> Finished:
         """Run to the end, or to a limit of time, disk or output. Cancelled, it kills all of it first. Raises
@@ -108,7 +120,7 @@ class Sandbox:
         fds = (open_output(spec.stdout), open_output(spec.stderr)) if capped is None else capped.take()
         timed_out = False
         try:
-            launched = await self._launch(spec, fds)
+            launched = await self._launch(spec, fds, _Given())
             try:
                 async with asyncio.timeout(spec.limits.seconds):
                     ended = await launched.wait()
@@ -161,10 +173,10 @@ class Sandbox:
         if self._cgroups is not None:
             await asyncio.to_thread(self._cgroups.remove)
 
-    async def _launch(self, spec: SandboxSpec, output: tuple[int, int]) -> Launched:
+    async def _launch(self, spec: SandboxSpec, output: tuple[int, int], given: _Given) -> Launched:
         """Closes `output`."""
         offset = spec.stderr.stat().st_size
-        start = asyncio.ensure_future(self._start(spec, output))
+        start = asyncio.ensure_future(self._start(spec, output, given))
         try:
             return await asyncio.shield(start)
         except asyncio.CancelledError:
@@ -175,21 +187,21 @@ class Sandbox:
             said = await asyncio.to_thread(_tail, spec.stderr, offset)
             raise LaunchFailed(f"{error}{': ' if said else ''}{said}") from error
 
-    async def _start(self, spec: SandboxSpec, output: tuple[int, int]) -> Launched:
+    async def _start(self, spec: SandboxSpec, output: tuple[int, int], given: _Given) -> Launched:
         namespace: Namespace | None = None
         try:
             if self._host is None:
                 raise LaunchFailed("; ".join(self.ability().notes))
             if self._networks is not None and spec.network == "own":
                 namespace = await self._networks.take()
-            record, fds = await asyncio.to_thread(self._start_blocking, self._host, spec, output, namespace)
+            record, fds = await asyncio.to_thread(self._start_blocking, self._host, spec, output, given, namespace)
         finally:
             for fd in {*output, *([namespace.fd] if namespace else [])}:
                 os.close(fd)
         return self._watch(record, spec.folder, fds=fds)
 
     def _start_blocking(
-        self, host: Host, spec: SandboxSpec, output: tuple[int, int], namespace: Namespace | None
+        self, host: Host, spec: SandboxSpec, output: tuple[int, int], given: _Given, namespace: Namespace | None
     ) -> tuple[Record, tuple[int, int]]:
         uid = spec.uid if os.geteuid() == 0 else None
         if uid is None and os.geteuid() == 0:
@@ -214,6 +226,8 @@ class Sandbox:
                 uid=uid,
                 files=[*identity.values(), *spec.files.values()],
                 output=output,
+                stdin=given.stdio,
+                inherited=given.inherited,
                 status=spec.folder / STATUS,
                 group=group,
                 namespace=None if namespace is None else namespace.fd,

@@ -49,8 +49,10 @@ class SandboxSpec:
     """(read-only lower folder, target): writes go to a disposable folder inside `folder`."""
     files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     """Target path → content, 0400, on the sandbox's own tmpfs; never on disk."""
-    network: Literal["own", "host"] = "own"
+    network: Literal["own", "host", "none"] = "own"
     """own: a network namespace on the installation's bridge, where it can; host: for builds, filtered by uid."""
+    inherited: int = 0
+    """How many descriptors of the caller the command gets, from `bubblewrap.INHERITED_FD` on."""
     stdout: Path
     stderr: Path
     """Append-only files; may be the same path."""

@@ -40,6 +40,8 @@ class Starter:
         uid: int | None,
         files: Sequence[bytes],
         output: tuple[int, int],
+        stdin: int | None,
+        inherited: Sequence[int],
         status: Path,
         group: Group | None,
         namespace: int | None,
@@ -47,10 +49,10 @@ class Starter:
         lower: Path | None,
     ) -> "Started":
         """Returns when the sandbox's file system stands and its command is about to run.
-        `files` become the descriptors that `options` counts on. Without a group, `limits` hold for each
+        `inherited` and `files` become the descriptors that `options` counts on. Without a group, `limits` hold for each
         process, as resource limits. `lower` is a folder of root's that the sandbox sees as `uid`'s. Raises
         LaunchFailed."""
-        if len(files) + 8 > launcher.MAX_FDS:
+        if len(files) + len(inherited) + 8 > launcher.MAX_FDS:
             raise LaunchFailed(f"at most {launcher.MAX_FDS - 8} files can be given to a sandbox")
         with contextlib.ExitStack() as stack:
             info, info_end = os.pipe2(os.O_CLOEXEC)
@@ -79,12 +81,13 @@ class Starter:
                 ours.enter_context(ready_end)
                 fds = [
                     closing(_memory(json.dumps(request).encode())),
-                    closing(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)),
+                    closing(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)) if stdin is None else stdin,
                     *output,
                     closing(os.open(status, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)),
                     closing(info_end),
                     ready_end.fileno(),
                     closing(_memory(b"".join(os.fsencode(word) + b"\0" for word in options))),
+                    *inherited,
                     *(closing(_memory(content)) for content in files),
                     *(() if namespace is None else (namespace,)),
                 ]
