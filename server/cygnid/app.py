@@ -14,6 +14,7 @@ from cygnid.core.ratelimit import Limiter
 from cygnid.core.secrets import Secrets
 from cygnid.core.wakeups import Wakeups
 from cygnid.resources.audit import endpoints as audit
+from cygnid.resources.connections import endpoints as connections
 from cygnid.resources.deployments import endpoints as deployments
 from cygnid.resources.env import endpoints as env
 from cygnid.resources.instances import endpoints as instances
@@ -25,7 +26,7 @@ from cygnid.resources.tokens.last_uses import LastUses
 from cygnid.resources.uploads import endpoints as uploads
 from cygnid.settings import Settings
 
-NOUNS = (platform, projects, tokens, audit, env, logs, uploads, instances, deployments)
+NOUNS = (platform, projects, connections, tokens, audit, env, logs, uploads, instances, deployments)
 """Importing a noun's endpoints adds its operations to the table."""
 
 

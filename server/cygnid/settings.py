@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from cygnid.sandbox.targets import Targets
+
 
 class InvalidSetting(Exception):
     """A setting cannot be read; the message names it and what it takes."""
@@ -59,6 +61,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         512 << 20
     )
     log_retention_days: Annotated[int, Meta(description="How many days log lines are kept.", ge=1, le=365)] = 7
+    allowed_private_hosts: Annotated[
+        str,
+        Meta(
+            description="Hosts and networks (CIDR), by commas, that may be reached at addresses of this machine or a "
+            "private network: git servers of an intranet, also by plain http."
+        ),
+    ] = ""
+    git_file_root: Annotated[
+        Path | None, Meta(description="A folder below which file:/// repositories may be deployed; none: nowhere.")
+    ] = None
+    git_poll_seconds: Annotated[
+        float, Meta(description="How often a project's repository is asked for new commits.", gt=0)
+    ] = 60.0
+    git_timeout_seconds: Annotated[float, Meta(description="How long fetching a repository may take.", gt=0)] = 300.0
+    git_max_bytes: Annotated[
+        int, Meta(description="What a repository may take on the disk while it is fetched.", ge=1 << 20)
+    ] = 2 << 30
+    git_submodule_hosts: Annotated[
+        str, Meta(description="Hosts, by commas, whose submodules are fetched too; empty: none are.")
+    ] = ""
     deployment_timeout_seconds: Annotated[
         float, Meta(description="How long a deployment may take as a whole, from its build to the switch.", gt=0)
     ] = 7200.0
@@ -92,6 +114,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def base_domain(self) -> str:
         """What the applications' hosts end in."""
         return (urlsplit(self.apps_url.format(host="x")).hostname or "").removeprefix("x.")
+
+    def is_allowed_private(self, host: str) -> bool:
+        """Whether the operator trusts this very host, by its name or as an address."""
+        return Targets(self.allowed_private_hosts.split(",")).is_allowed(host)
 
     def uid(self, number: int) -> int | None:
         """The user of this number (`uid_numbers`); None when the installation runs as an ordinary user."""

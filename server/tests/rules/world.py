@@ -36,6 +36,7 @@ class World:
     token_id: str
     instance_id: str
     audit_id: str
+    connection_id: str
 
     def request(self, operation_id: str) -> Request:
         """KeyError: an operation that is not here yet; add it."""
@@ -76,6 +77,14 @@ class World:
             "environments.list": Request(path=f"{one}/environments"),
             "environments.create": Request(path=f"{one}/environments", json={"name": "other"}),
             "environments.get": Request(path=f"{one}/environments/staging"),
+            "environments.update": Request(path=f"{one}/environments/staging", json={"branch": "develop"}),
+            "gitConnections.list": Request(path="/git/connections", query={"teamId": self.team_id}),
+            "gitConnections.create": Request(
+                path="/git/connections",
+                json={"name": "git", "host": "git.example.com", "auth": {"type": "sshKey"}, "teamId": self.team_id},
+            ),
+            "gitConnections.get": Request(path=f"/git/connections/{self.connection_id}"),
+            "gitConnections.delete": Request(path=f"/git/connections/{self.connection_id}"),
             "environments.delete": Request(path=f"{one}/environments/staging", query={"confirm": "staging"}),
             "environments.restore": Request(path=f"{one}/environments/staging/restore"),
             "processes.list": Request(path=f"{one}/processes"),
@@ -159,6 +168,11 @@ async def make_world(api: Api, folder: Path) -> World:
         "POST", "/tokens", json={"name": "bot", "kind": "team", "scopes": ["tokens:write"], "teamId": api.team_id}
     )
     instance = await _release(api, project, deployment.data["id"], folder)
+    connection = await owner.request(
+        "POST",
+        "/git/connections",
+        json={"name": "git", "host": "git.example.com", "auth": {"type": "sshKey"}, "teamId": api.team_id},
+    )
     await sealer.seal(api.pool)
     audit = await owner.request("GET", "/audit-logs", query={"teamId": api.team_id})
     return World(
@@ -171,6 +185,7 @@ async def make_world(api: Api, folder: Path) -> World:
         token_id=token.data["id"],
         instance_id=instance,
         audit_id=audit.data[0]["id"],
+        connection_id=connection.data["id"],
     )
 
 

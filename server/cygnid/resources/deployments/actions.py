@@ -18,12 +18,15 @@ from cygnid.resources.deployments.schemas import (
     ENDS,
     STEPS,
     ArtifactPruned,
+    Commit,
     DeploymentCreate,
     DeploymentEvents,
     DeploymentSource,
     DeploymentStep,
+    GitSource,
     NeverLive,
     OtherDeployment,
+    PushSource,
     Strategy,
     Trigger,
     Type,
@@ -33,8 +36,10 @@ from cygnid.resources.env import queries as env
 from cygnid.resources.instances import queries as instances
 from cygnid.resources.projects import actions as projects
 from cygnid.resources.projects.access import EnvironmentAccess
+from cygnid.resources.projects.queries import ProjectRow
 from cygnid.resources.uploads import actions as uploads
 from cygnid.resources.uploads import queries as upload_queries
+from cygnid.source.git_url import is_ref
 
 
 class New(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +51,9 @@ class New(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None = None
     labels: dict[str, str] = {}
     upload_id: str | None = None
+    commit_sha: str | None = None
+    """Of a git source; None: what its branch or tag is when it is fetched."""
+    commit: Commit | None = None
     digest: str | None = None
     fresh: bool = False
     """The cache is not used."""
@@ -55,10 +63,8 @@ class New(msgspec.Struct, frozen=True, kw_only=True):
 async def create_deployment(
     tx: Tx, access: EnvironmentAccess, asked: DeploymentCreate, *, trigger: Trigger, request_id: str | None
 ) -> DeploymentRow:
-    """Of an upload or of another deployment's artifact. Raises ValidationError, InvalidState, NotFound."""
-    if (asked.upload_id is None) == (asked.deployment_id is None):
-        reason = "Give an upload or a deployment" if asked.upload_id is None else "Give one of uploadId, deploymentId"
-        raise ValidationError.one("uploadId", reason, code="required" if asked.upload_id is None else "not_allowed")
+    """Of what git has, an upload, or another deployment's artifact. Raises ValidationError, InvalidState, NotFound."""
+    _require_one(asked)
     if asked.deployment_id is not None:
         other = await _of_project(tx, access, asked.deployment_id)
         new = New(
@@ -69,8 +75,17 @@ async def create_deployment(
             message=asked.message,
             labels=asked.labels,
         )
+    elif asked.upload_id is None:
+        new = New(
+            type="deploy",
+            source=_git_source(access.project, asked),
+            commit_sha=asked.commit_sha,
+            fresh=asked.clear_cache,
+            strategy=asked.strategy,
+            message=asked.message,
+            labels=asked.labels,
+        )
     else:
-        assert asked.upload_id is not None
         source = await _upload(tx, access, asked.upload_id)
         new = New(
             type="deploy",
@@ -94,8 +109,8 @@ async def redeploy(
     trigger: Trigger,
     request_id: str | None,
 ) -> DeploymentRow:
-    """The same upload through the build again; that of the deployment whose artifact it took. Its artifact, where that
-    is all that is left. Raises NeverLive, ArtifactPruned."""
+    """The same upload or commit through the build again; that of the deployment whose artifact it took. Its artifact,
+    where that is all that is left. Raises NeverLive, ArtifactPruned."""
     origin = await _origin(tx, row)
     new = New(
         type="redeploy",
@@ -109,7 +124,13 @@ async def redeploy(
     if origin is None:
         new = msgspec.structs.replace(new, digest=_kept(row))
     else:
-        new = msgspec.structs.replace(new, source=origin, upload_id=origin.upload_id)
+        new = msgspec.structs.replace(
+            new,
+            source=origin.source,
+            upload_id=origin.upload_id,
+            commit_sha=origin.commit_sha,
+            commit=origin.commit,
+        )
     return await queue(tx, access, new, trigger=trigger, request_id=request_id)
 
 
@@ -175,9 +196,10 @@ async def queue(
         await uploads.use(tx, new.upload_id)
     await tx.execute(
         """INSERT INTO deployments (id, project_id, environment_id, environment, type, trigger, status, strategy,
-               message, labels, source, upload_id, digest, nonce, env_like, steps, due_at, created_at, updated_at,
-               created_by)
-           VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, $9, $10, $11, $12, $13, $14, $15, now(), $16, $16, $17)""",
+               message, labels, source, upload_id, digest, nonce, env_like, steps, commit_sha, commit, due_at,
+               created_at, updated_at, created_by)
+           VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, now(), $18,
+               $18, $19)""",
         deployment_id,
         access.project.id,
         environment.id,
@@ -193,6 +215,8 @@ async def queue(
         deployment_id if new.fresh else "",
         new.env_like,
         plain([_pending(name, built=new.digest is not None) for name in STEPS]),
+        new.commit_sha,
+        plain(new.commit),
         now,
         access.actor.created_by,
     )
@@ -298,15 +322,51 @@ async def _of_project(tx: Tx, access: EnvironmentAccess, deployment_id: str) -> 
     return row
 
 
-async def _origin(tx: Tx, row: DeploymentRow) -> UploadSource | None:
-    """The upload that a deployment's artifact was made of, however often that was released since; None: it is gone."""
+def _require_one(asked: DeploymentCreate) -> None:
+    """Raises ValidationError for more than one thing to deploy, or a name that is none."""
+    given = [
+        name
+        for name, value in (
+            ("tag", asked.tag),
+            ("branch" if asked.commit_sha is None else "commitSha", asked.commit_sha or asked.branch),
+            ("uploadId", asked.upload_id),
+            ("deploymentId", asked.deployment_id),
+        )
+        if value is not None
+    ]
+    if asked.branch is not None and given == ["commitSha"]:
+        given = ["branch"]
+    if len(given) > 1:
+        raise ValidationError.one(given[1], f"Give one of {', '.join(given)}", code="not_allowed")
+    for name, ref in (("branch", asked.branch), ("tag", asked.tag)):
+        if ref is not None and not is_ref(ref):
+            raise ValidationError.one(name, f"Is no name that git takes for a {name}")
+
+
+def _git_source(project: ProjectRow, asked: DeploymentCreate) -> GitSource | PushSource:
+    """What branch, tag and commit mean for the project: its git source, or what was pushed to it where it has none.
+    Raises InvalidState where there is neither."""
+    branch, tag = asked.branch, asked.tag
+    if branch is None and tag is None and asked.commit_sha is None:
+        branch = project.branch
+    if project.source is None:
+        raise InvalidState(
+            "This project has no git source, and nothing was pushed to it.",
+            hint=f'Set {{"source": {{"repositoryUrl": …}}}} by PATCH /v1/projects/{project.id}.'
+            " Or deploy a folder: cygni deploy.",
+        )
+    return GitSource(repository_url=project.source.repository_url, branch=branch, tag=tag)
+
+
+async def _origin(tx: Tx, row: DeploymentRow) -> DeploymentRow | None:
+    """The deployment of an upload or a commit that this one's artifact was made by, however often that was released
+    since; None: its source is gone."""
     found: DeploymentRow | None = row
     while found is not None and isinstance(found.source, OtherDeployment):
         found = await queries.deployment(tx, found.source.deployment_id)
-    if found is None or not isinstance(found.source, UploadSource):
-        return None
-    upload = await upload_queries.complete_upload(tx, found.source.upload_id)
-    return None if upload is None else found.source
+    if found is not None and isinstance(found.source, UploadSource):
+        return found if await upload_queries.complete_upload(tx, found.source.upload_id) is not None else None
+    return found
 
 
 def _kept(row: DeploymentRow) -> str:

@@ -12,8 +12,11 @@ from cygnid.core.db import Read
 from cygnid.core.filters import by_time, chosen, labels, searched
 from cygnid.core.paging import Condition, Listing, PageQuery, fetch, where
 from cygnid.core.schemas import Page
+from cygnid.resources.deployments import queue
+from cygnid.resources.deployments.queue import Place
 from cygnid.resources.deployments.schemas import (
     RUNNING,
+    Commit,
     Deployment,
     DeploymentArtifact,
     DeploymentEvent,
@@ -29,17 +32,12 @@ from cygnid.resources.deployments.schemas import (
 )
 
 _SELECT = """SELECT d.id, p.team_id, d.project_id, d.environment_id, d.environment, d.type, d.trigger, d.status,
-        d.strategy, d.message, d.labels, d.source, d.upload_id, d.digest, d.nonce, d.env_like, d.previous_id, d.steps,
-        d.failure, d.released_attempt, d.was_live, d.cancel_requested_at, d.started_at, d.finished_at, d.attempt,
-        d.lease_expires_at, d.version, d.created_at, d.updated_at, d.created_by, e.url,
+        d.strategy, d.message, d.labels, d.source, d.commit_sha, d.commit, d.upload_id, d.digest, d.nonce, d.env_like,
+        d.previous_id, d.steps, d.failure, d.released_attempt, d.was_live, d.cancel_requested_at, d.started_at,
+        d.finished_at, d.attempt, d.lease_expires_at, d.version, d.created_at, d.updated_at, d.created_by, e.url,
         e.current_deployment_id IS NOT DISTINCT FROM d.id AS is_current,
         a.kind AS artifact_kind, a.size_bytes AS artifact_size_bytes, a.pruned_at,
-        b.id AS blocked_by_id, b.started_at AS blocked_since,
-        CASE WHEN b.id IS NOT NULL THEN (
-            SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY l.finished_at - l.started_at) FROM (
-                SELECT finished_at, started_at FROM deployments
-                WHERE environment_id = d.environment_id AND status = 'success' ORDER BY id DESC LIMIT 10) l
-        ) END AS usual_duration
+        b.id AS blocked_by_id
     FROM deployments d JOIN projects p ON p.id = d.project_id JOIN environments e ON e.id = d.environment_id
     LEFT JOIN artifacts a ON a.project_id = d.project_id AND a.digest = d.digest
     LEFT JOIN deployments b ON d.status = 'queued' AND b.environment_id = d.environment_id
@@ -63,6 +61,9 @@ class DeploymentRow(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None
     labels: dict[str, str]
     source: DeploymentSource
+    commit_sha: str | None
+    """What is built; None: whatever its branch or tag is when it is fetched."""
+    commit: Commit | None
     upload_id: str | None
     digest: str | None
     nonce: str
@@ -87,9 +88,8 @@ class DeploymentRow(msgspec.Struct, frozen=True, kw_only=True):
     artifact_size_bytes: int | None
     pruned_at: datetime | None
     blocked_by_id: str | None
-    blocked_since: datetime | None
-    usual_duration: Any
-    """A timedelta: how long deployments of this environment take; None unless one is blocked and one has succeeded."""
+    place: Place | None = None
+    """Of one that is queued."""
 
 
 class ArtifactRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,13 +132,22 @@ def _text(value: object) -> str:
 
 
 async def deployment(read: Read, deployment_id: str) -> DeploymentRow | None:
-    return await read.one(DeploymentRow, f"{_SELECT} WHERE d.id = $1 AND d.removed_at IS NULL", deployment_id)
+    row = await read.one(DeploymentRow, f"{_SELECT} WHERE d.id = $1 AND d.removed_at IS NULL", deployment_id)
+    return None if row is None else (await _placed(read, [row]))[0]
 
 
 async def deployments(read: Read, query: DeploymentQuery, conditions: Sequence[Condition]) -> Page[DeploymentRow]:
-    return await fetch(
+    page = await fetch(
         read, DeploymentRow, _LISTING, query, [where("d.removed_at IS NULL"), *conditions, *_matching(query)]
     )
+    return Page(items=await _placed(read, page.items), pagination=page.pagination)
+
+
+async def _placed(read: Read, rows: list[DeploymentRow]) -> list[DeploymentRow]:
+    if all(row.status != "queued" for row in rows):
+        return rows
+    found = await queue.places(read)
+    return [msgspec.structs.replace(row, place=found.get(row.id)) for row in rows]
 
 
 def of_project(project_id: str, environment: str | None) -> Condition:
@@ -161,7 +170,14 @@ def _matching(query: DeploymentQuery) -> list[Condition]:
         *labels(query.label, "d.labels"),
         *searched(query.search, "d.message"),
     ]
-    return found if query.environment is None else [*found, where("d.environment = $1", query.environment)]
+    if query.environment is not None:
+        found.append(where("d.environment = $1", query.environment))
+    if query.branch is not None:
+        found.append(where("d.source ->> 'branch' = $1", query.branch))
+    if query.commit_sha is not None:
+        # as a range, which the index knows: "g" comes after every hexadecimal digit
+        found.append(where("d.commit_sha >= $1 AND d.commit_sha < $2", query.commit_sha, f"{query.commit_sha}g"))
+    return found
 
 
 async def before(read: Read, environment_id: str, current: DeploymentRow | None) -> DeploymentRow | None:
@@ -267,11 +283,9 @@ async def prunable(read: Read, *, keep: int, days: int, project_id: str | None =
 def shown(row: DeploymentRow) -> Deployment:
     ended = row.finished_at is not None
     duration = (row.finished_at - row.started_at) if row.finished_at and row.started_at else None
-    start = None
-    if row.status == "queued":
+    start = row.place and row.place.start_at
+    if row.place is not None and row.place.may_start:
         start = row.created_at
-        if row.blocked_since is not None and row.usual_duration is not None:
-            start = row.blocked_since + row.usual_duration
     artifact = None
     if row.artifact_kind is not None and row.digest is not None and row.artifact_size_bytes is not None:
         artifact = DeploymentArtifact(
@@ -286,6 +300,7 @@ def shown(row: DeploymentRow) -> Deployment:
         trigger=row.trigger,
         status=row.status,
         source=row.source,
+        commit=row.commit,
         artifact=artifact,
         strategy=row.strategy,
         message=row.message,
@@ -296,7 +311,7 @@ def shown(row: DeploymentRow) -> Deployment:
         is_current=row.is_current,
         rollbackable=row.was_live and artifact is not None and row.pruned_at is None,
         previous_id=row.previous_id,
-        queue_position=1 if row.status == "queued" else None,
+        queue_position=row.place and row.place.position,
         estimated_start_at=start,
         blocked_by_id=row.blocked_by_id,
         cancel_requested_at=row.cancel_requested_at,

@@ -15,7 +15,7 @@ Status = Literal[
     "queued", "building", "releasing", "deploying", "verifying", "success", "failed", "canceled", "superseded"
 ]
 Type = Literal["deploy", "redeploy", "promote", "rollback", "configChange", "restart"]
-Trigger = Literal["api", "cli", "dashboard"]
+Trigger = Literal["api", "cli", "dashboard", "git"]
 Strategy = Literal["rolling", "recreate"]
 StepName = Literal["source", "build", "release", "start", "health", "switch"]
 StepStatus = Literal["pending", "running", "success", "failed", "skipped", "canceled"]
@@ -28,6 +28,10 @@ FailureCode = Literal[
 STEPS: tuple[StepName, ...] = ("source", "build", "release", "start", "health", "switch")
 RUNNING: tuple[Status, ...] = ("building", "releasing", "deploying", "verifying")
 ENDS: tuple[Status, ...] = ("success", "failed", "canceled", "superseded")
+
+
+Sha = Annotated[str, Meta(pattern=r"^[0-9a-f]{40}$", max_length=40)]
+Ref = Annotated[str, Meta(min_length=1, max_length=255)]
 
 
 class DeploymentEvents(StrEnum):
@@ -60,6 +64,12 @@ class NeverLive(InvalidState):
 class DeploymentCreate(In, frozen=True, kw_only=True):
     project_id: str
     environment: str = "production"
+    branch: Ref | None = None
+    """Of the project's git source, or of what was pushed to it where it has none. Neither this nor any of the next
+    four: the project's default branch."""
+    tag: Ref | None = None
+    commit_sha: Sha | None = None
+    """May go with the branch it is on."""
     upload_id: str | None = None
     deployment_id: str | None = None
     """Takes its artifact: no build, the environment's variables of now."""
@@ -105,6 +115,9 @@ class DeploymentQuery(TimeQuery, frozen=True, kw_only=True):
     trigger: list[Trigger] = []
     label: list[str] = []
     created_by: list[str] = []
+    branch: Ref | None = None
+    commit_sha: Annotated[str, Meta(pattern=r"^[0-9a-f]{7,40}$", max_length=40)] | None = None
+    """Its first seven digits, or more."""
     search: Search | None = None
     """Part of the message."""
 
@@ -123,13 +136,37 @@ class UploadSource(Out, frozen=True, kw_only=True, tag_field="type", tag="upload
     size_bytes: int
 
 
+class GitSource(Out, frozen=True, kw_only=True, tag_field="type", tag="git"):
+    """The project's git source, as it was then."""
+
+    repository_url: str
+    branch: str | None
+    tag: str | None
+
+
+class PushSource(Out, frozen=True, kw_only=True, tag_field="type", tag="push"):
+    """What was pushed to the project."""
+
+    branch: str | None
+    tag: str | None
+
+
 class OtherDeployment(Out, frozen=True, kw_only=True, tag_field="type", tag="deployment"):
     """Of a redeploy without its source, a promotion, a rollback, a restart: whose artifact it takes."""
 
     deployment_id: str
 
 
-DeploymentSource = UploadSource | OtherDeployment
+DeploymentSource = UploadSource | GitSource | PushSource | OtherDeployment
+
+
+class Commit(Out, frozen=True, kw_only=True):
+    sha: str
+    message: str
+    """Its first 500 characters."""
+    author_name: str
+    author_email: str
+    committed_at: Timestamp
 
 
 class DeploymentArtifact(Out, frozen=True, kw_only=True):
@@ -166,6 +203,8 @@ class Deployment(Out, frozen=True, kw_only=True):
     trigger: Trigger
     status: Status
     source: DeploymentSource
+    commit: Commit | None
+    """null: no git, or not fetched yet; never another once it is set."""
     artifact: DeploymentArtifact | None
     strategy: Strategy
     message: str | None

@@ -223,15 +223,22 @@ async def roll_back_variable(tx: Tx, call: Call, access: VariableAccess, data: E
     status=201,
     answers=Environment,
     errors=[NameTaken, InvalidState],
-    example={"name": "staging", "type": "custom", "cloneFrom": "production"},
+    example={"name": "staging", "type": "custom", "branch": "develop", "cloneFrom": "production"},
 )
 async def create_environment(tx: Tx, call: Call, access: ProjectAccess, data: EnvironmentInput) -> Answer:
     """Create an environment, with the variables of another if `cloneFrom` names one.
 
     Secrets are copied with their values for who may reveal them."""
-    rules.check(rules.environment_name(data.name))
+    rules.check(rules.environment_name(data.name), rules.branch("branch", data.branch))
     row = await projects.create_environment(
-        tx, access, access.project, name=data.name, kind=data.type, request_id=call.request_id
+        tx,
+        access,
+        access.project,
+        name=data.name,
+        kind=data.type,
+        branch=data.branch,
+        auto_deploy=data.auto_deploy,
+        request_id=call.request_id,
     )
     warnings: list[Warning] = []
     if data.clone_from is not None:

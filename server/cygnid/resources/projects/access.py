@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Self
 
-from cygnid.core.access import Permission, TeamAccess, team_access
-from cygnid.core.actors import Actor
+from cygnid.core.access import ALL, Permission, TeamAccess, team_access
+from cygnid.core.actors import SYSTEM, Actor
 from cygnid.core.db import Read
 from cygnid.core.errors import InvalidState, NotFound, ValidationError
 from cygnid.core.http import Call
@@ -89,6 +89,13 @@ async def environment_access(
         )
     _require_living(found, needs)
     return EnvironmentAccess(**vars(access), project=found, environment=environment)
+
+
+def platform_access(project: ProjectRow, environment: EnvironmentRow) -> EnvironmentAccess:
+    """For what the platform does by itself, because somebody with the permission has set that it shall."""
+    return EnvironmentAccess(
+        actor=SYSTEM, team_id=project.team_id, permissions=ALL, project=project, environment=environment
+    )
 
 
 def _require_living(project: ProjectRow, needs: Permission) -> None:

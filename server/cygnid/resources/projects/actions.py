@@ -12,8 +12,8 @@ from cygnid.core.access import TeamAccess
 from cygnid.core.db import Tx
 from cygnid.core.errors import Gone, InvalidState, NotFound, Unavailable
 from cygnid.core.ids import new_id
-from cygnid.resources.projects import queries, rules
-from cygnid.resources.projects.access import EnvironmentAccess, ProjectAccess
+from cygnid.resources.projects import queries, rules, sources
+from cygnid.resources.projects.access import ProjectAccess
 from cygnid.resources.projects.queries import EnvironmentRow, ProjectRow
 from cygnid.resources.projects.schemas import (
     BuildSettings,
@@ -24,6 +24,7 @@ from cygnid.resources.projects.schemas import (
     ProjectEvent,
     ProjectNameTaken,
     ProjectPatch,
+    ProjectSource,
 )
 from cygnid.settings import Settings
 
@@ -38,23 +39,26 @@ async def create_project(
     *,
     name: str,
     framework: str | None = None,
+    source: ProjectSource | None = None,
     build: BuildSettings | None = None,
     processes: Sequence[ProcessInput] = (),
     labels: Mapping[str, str] | None = None,
     request_id: str | None = None,
 ) -> ProjectRow:
     """Store the project with its production environment. Raises ProjectNameTaken (from the unique index, not from a
-    look beforehand)."""
+    look beforehand), ValidationError for a connection that cannot be the source's."""
+    await sources.check_connection(tx, access.team_id, source)
     project_id, now = new_id("proj"), clock.now()
     async with tx.unique(projects_name_taken=ProjectNameTaken()):
         await tx.execute(
-            """INSERT INTO projects (id, team_id, name, framework, build, processes, labels, created_at, updated_at,
-                   created_by)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)""",
+            """INSERT INTO projects (id, team_id, name, framework, source, build, processes, labels, created_at,
+                   updated_at, created_by)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10)""",
             project_id,
             access.team_id,
             name,
             framework,
+            msgspec.to_builtins(source),
             msgspec.to_builtins(build or BuildSettings()),
             msgspec.to_builtins(list(processes)),
             dict(labels or {}),
@@ -78,18 +82,23 @@ async def create_environment(
     *,
     name: str,
     kind: EnvironmentType,
+    branch: str | None = None,
+    auto_deploy: bool = True,
     request_id: str | None = None,
 ) -> EnvironmentRow:
     """Raises EnvironmentNameTaken."""
     environment_id, now = new_id("envt"), clock.now()
     async with tx.unique(environments_name_taken=EnvironmentNameTaken()):
         await tx.execute(
-            """INSERT INTO environments (id, project_id, name, type, created_at, updated_at, created_by)
-               VALUES ($1, $2, $3, $4, $5, $5, $6)""",
+            """INSERT INTO environments (id, project_id, name, type, branch, auto_deploy, created_at, updated_at,
+                   created_by)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)""",
             environment_id,
             project.id,
             name,
             kind,
+            branch,
+            auto_deploy,
             now,
             access.actor.created_by,
         )
@@ -124,6 +133,7 @@ async def update_project(
     after = _patched(row, patch)
     rules.check(
         rules.project_name(settings, after.name) if after.name != row.name else [],
+        rules.source(settings, after.source) if after.source not in (None, row.source) else [],
         rules.build(after.build),
         rules.processes(after.processes),
         rules.labels(after.labels),
@@ -131,19 +141,24 @@ async def update_project(
     was, now_is = _differing(row, after)
     if not now_is:
         return
+    if after.source != row.source:
+        await sources.check_connection(tx, row.team_id, after.source)
     async with tx.unique(projects_name_taken=ProjectNameTaken()):
         await tx.execute(
-            """UPDATE projects SET name = $2, framework = $3, build = $4, processes = $5, labels = $6, updated_at = $7,
-                   version = version + 1
+            """UPDATE projects SET name = $2, framework = $3, source = $4, build = $5, processes = $6, labels = $7,
+                   updated_at = $8, version = version + 1
                WHERE id = $1""",
             row.id,
             after.name,
             after.framework,
+            msgspec.to_builtins(after.source),
             msgspec.to_builtins(after.build),
             msgspec.to_builtins(after.processes),
             after.labels,
             clock.now(),
         )
+    if sources.repository(after) != sources.repository(row):
+        await tx.execute("UPDATE environments SET followed_sha = NULL WHERE project_id = $1", row.id)
     if after.name != row.name:
         for environment in await queries.environments(tx, row.id):
             if environment.url is not None:
@@ -175,7 +190,7 @@ async def restore_project(tx: Tx, access: ProjectAccess, *, request_id: str | No
     """As it was, paused where it was paused. Raises Gone when its time is over."""
     row = await _locked(tx, access)
     if row.purge_at is not None:
-        _require_time(row.purge_at)
+        require_time(row.purge_at)
         await tx.execute(
             "UPDATE projects SET deleted_at = NULL, purge_at = NULL, updated_at = $2 WHERE id = $1", row.id, clock.now()
         )
@@ -192,41 +207,6 @@ async def resume_project(tx: Tx, access: ProjectAccess, *, request_id: str | Non
     """Raises InvalidState for a deleted one."""
     row = await _locked(tx, access)
     await _set_paused(tx, access, row, paused_at=None, request_id=request_id)
-
-
-async def delete_environment(
-    tx: Tx, access: EnvironmentAccess, *, if_match: int | None = None, request_id: str | None = None
-) -> None:
-    """As for a project. Raises InvalidState for production, PreconditionFailed."""
-    row = await _locked_environment(tx, access, if_match)
-    if row.name == "production":
-        raise InvalidState(
-            "A project has its production environment as long as it lives.", hint="Delete the project instead."
-        )
-    if row.deleted_at is None:
-        now = clock.now()
-        await tx.execute(
-            "UPDATE environments SET deleted_at = $2, purge_at = $3, updated_at = $2 WHERE id = $1",
-            row.id,
-            now,
-            now + RESTORABLE,
-        )
-        about = environment_subject(access.project, row)
-        await changes.record(tx, access.actor, EnvironmentEvent.DELETED, about, request_id=request_id)
-
-
-async def restore_environment(tx: Tx, access: EnvironmentAccess, *, request_id: str | None = None) -> None:
-    """Raises Gone when its time is over."""
-    row = await _locked_environment(tx, access)
-    if row.purge_at is not None:
-        _require_time(row.purge_at)
-        await tx.execute(
-            "UPDATE environments SET deleted_at = NULL, purge_at = NULL, updated_at = $2 WHERE id = $1",
-            row.id,
-            clock.now(),
-        )
-        about = environment_subject(access.project, row)
-        await changes.record(tx, access.actor, EnvironmentEvent.RESTORED, about, request_id=request_id)
 
 
 async def purge_project(tx: Tx, project_id: str) -> None:
@@ -264,6 +244,11 @@ async def set_latest(tx: Tx, environment_id: str, deployment_id: str, status: st
     )
 
 
+async def set_followed(tx: Tx, environment_id: str, sha: str) -> None:
+    """The newest commit of its branch that was taken note of. Called by deployments, with the environment locked."""
+    await tx.execute("UPDATE environments SET followed_sha = $2 WHERE id = $1", environment_id, sha)
+
+
 async def set_url(tx: Tx, environment_id: str, url: str | None) -> None:
     """Where the environment answers. Called by routes."""
     await tx.execute("UPDATE environments SET url = $2 WHERE id = $1", environment_id, url)
@@ -295,14 +280,6 @@ async def _locked(tx: Tx, access: ProjectAccess, if_match: int | None = None) ->
     return row
 
 
-async def _locked_environment(tx: Tx, access: EnvironmentAccess, if_match: int | None = None) -> EnvironmentRow:
-    row = await queries.environment_for_change(tx, access.environment.id)
-    if row is None:
-        raise NotFound
-    etag.require(if_match, row.version, queries.shown_environment(access.project, row))
-    return row
-
-
 async def _set_paused(
     tx: Tx, access: ProjectAccess, row: ProjectRow, *, paused_at: datetime | None, request_id: str | None
 ) -> None:
@@ -316,7 +293,8 @@ async def _set_paused(
         await changes.record(tx, access.actor, event, subject(row), request_id=request_id)
 
 
-def _require_time(purge_at: datetime) -> None:
+def require_time(purge_at: datetime) -> None:
+    """Raises Gone."""
     if purge_at <= clock.now():
         raise Gone("The time to restore this is over.", hint="Create it anew.")
 
@@ -328,6 +306,10 @@ def _patched(row: ProjectRow, patch: ProjectPatch) -> ProjectRow:
         fields["name"] = patch.name
     if patch.framework is not UNSET:
         fields["framework"] = patch.framework
+    if patch.source is None:
+        fields["source"] = None
+    elif patch.source is not UNSET:
+        fields["source"] = sources.merged(row.source, patch.source)
     if patch.build is None:
         fields["build"] = BuildSettings()
     elif patch.build is not UNSET:
@@ -349,7 +331,7 @@ def _differing(before: ProjectRow, after: ProjectRow) -> tuple[dict[str, Any], d
     """The settable fields that differ, as they were and as they are."""
     names = [
         name
-        for name in ("name", "framework", "build", "processes", "labels")
+        for name in ("name", "framework", "source", "build", "processes", "labels")
         if getattr(before, name) != getattr(after, name)
     ]
     return {name: getattr(before, name) for name in names}, {name: getattr(after, name) for name in names}

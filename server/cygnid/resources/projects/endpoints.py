@@ -6,7 +6,7 @@ from cygnid.core.errors import Gone, InvalidState, NameTaken, PreconditionFailed
 from cygnid.core.http import Answer, Call, operation
 from cygnid.core.paging import PageQuery
 from cygnid.core.schemas import Page
-from cygnid.resources.projects import actions, queries, rules
+from cygnid.resources.projects import actions, environments, queries, rules
 from cygnid.resources.projects.access import (
     DeletedAccess,
     DeletedEnvironmentAccess,
@@ -16,6 +16,7 @@ from cygnid.resources.projects.access import (
 from cygnid.resources.projects.schemas import (
     ConfirmQuery,
     Environment,
+    EnvironmentPatch,
     Project,
     ProjectInput,
     ProjectPatch,
@@ -53,6 +54,7 @@ async def create_project(tx: Tx, call: Call, access: ChosenTeam, data: ProjectIn
         rules.project_name(call.services.settings, data.name),
         rules.processes(data.processes),
         rules.labels(data.labels),
+        rules.source(call.services.settings, data.source) if data.source else [],
         rules.build(data.build) if data.build else [],
     )
     row = await actions.create_project(
@@ -60,6 +62,7 @@ async def create_project(tx: Tx, call: Call, access: ChosenTeam, data: ProjectIn
         access,
         name=data.name,
         framework=data.framework,
+        source=data.source,
         build=data.build,
         processes=data.processes,
         labels=data.labels,
@@ -165,6 +168,21 @@ async def get_environment(access: EnvironmentAccess) -> Answer:
 
 
 @operation(
+    "PATCH",
+    _ENVIRONMENT,
+    id="environments.update",
+    needs=Permission.PROJECTS_ADMIN,
+    answers=Environment,
+    errors=[PreconditionFailed],
+    example={"branch": "develop", "autoDeploy": True},
+)
+async def update_environment(tx: Tx, call: Call, access: EnvironmentAccess, data: EnvironmentPatch) -> Answer:
+    """Change which branch an environment follows, and whether what is new on it is deployed."""
+    await environments.update_environment(tx, access, data, if_match=call.if_match, request_id=call.request_id)
+    return await _environment_answer(tx, access)
+
+
+@operation(
     "DELETE",
     _ENVIRONMENT,
     id="environments.delete",
@@ -176,7 +194,7 @@ async def get_environment(access: EnvironmentAccess) -> Answer:
 async def delete_environment(tx: Tx, call: Call, access: DeletedEnvironmentAccess, query: ConfirmQuery) -> Answer:
     """Delete an environment other than production; it can be restored for seven days."""
     _require_confirmed(query, access.environment.name)
-    await actions.delete_environment(tx, access, if_match=call.if_match, request_id=call.request_id)
+    await environments.delete_environment(tx, access, if_match=call.if_match, request_id=call.request_id)
     return await _environment_answer(tx, access)
 
 
@@ -190,7 +208,7 @@ async def delete_environment(tx: Tx, call: Call, access: DeletedEnvironmentAcces
 )
 async def restore_environment(tx: Tx, call: Call, access: DeletedEnvironmentAccess) -> Answer:
     """Undo the deletion of an environment."""
-    await actions.restore_environment(tx, access, request_id=call.request_id)
+    await environments.restore_environment(tx, access, request_id=call.request_id)
     return await _environment_answer(tx, access)
 
 

@@ -17,14 +17,17 @@ from cygnid.resources.projects.schemas import (
     EnvironmentType,
     ProcessInput,
     Project,
+    ProjectSource,
+    ProjectSourceOut,
     ProjectsQuery,
     ProjectStatus,
 )
 
-_PROJECT = """id, team_id, name, status, framework, build, processes, labels, paused_at, deleted_at, purge_at, version,
+_PROJECT = """id, team_id, name, status, framework, source, build, processes, labels, paused_at, deleted_at, purge_at,
+    version, created_at, updated_at, created_by"""
+_ENVIRONMENT = """id, project_id, name, type, branch, auto_deploy, followed_sha, current_deployment_id,
+    latest_deployment_id, latest_deployment_status, latest_deployment_at, url, deleted_at, purge_at, version,
     created_at, updated_at, created_by"""
-_ENVIRONMENT = """id, project_id, name, type, current_deployment_id, latest_deployment_id, latest_deployment_status,
-    latest_deployment_at, url, deleted_at, purge_at, version, created_at, updated_at, created_by"""
 
 
 class ProjectRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +36,7 @@ class ProjectRow(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     status: ProjectStatus
     framework: str | None
+    source: ProjectSource | None
     build: BuildSettings
     processes: list[ProcessInput]
     labels: dict[str, str]
@@ -43,6 +47,15 @@ class ProjectRow(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     created_by: str
+
+    @property
+    def branch(self) -> str:
+        """What is deployed where nothing else is asked for."""
+        return "main" if self.source is None else self.source.branch
+
+    def followed(self, environment: "EnvironmentRow") -> str | None:
+        """The branch whose new commits are that environment's: its own, in production without one the project's."""
+        return environment.branch or (self.branch if environment.name == "production" else None)
 
 
 class ProjectView(ProjectRow, frozen=True, kw_only=True):
@@ -60,6 +73,11 @@ class EnvironmentRow(msgspec.Struct, frozen=True, kw_only=True):
     project_id: str
     name: str
     type: EnvironmentType
+    branch: str | None
+    """As it was set; see `ProjectRow.followed`."""
+    auto_deploy: bool
+    followed_sha: str | None
+    """The newest commit of that branch that was taken note of."""
     current_deployment_id: str | None
     latest_deployment_id: str | None
     latest_deployment_status: str | None
@@ -79,8 +97,8 @@ class _Id(msgspec.Struct, frozen=True):
 
 _LIVING: list[ProjectStatus] = ["active", "paused"]
 _PROJECTS = Listing(
-    select="""SELECT p.id, p.team_id, p.name, p.status, p.framework, p.build, p.processes, p.labels, p.paused_at,
-                  p.deleted_at, p.purge_at, p.version, p.created_at, p.updated_at, p.created_by, e.url,
+    select="""SELECT p.id, p.team_id, p.name, p.status, p.framework, p.source, p.build, p.processes, p.labels,
+                  p.paused_at, p.deleted_at, p.purge_at, p.version, p.created_at, p.updated_at, p.created_by, e.url,
                   e.current_deployment_id, e.latest_deployment_id, e.latest_deployment_status, e.latest_deployment_at
               FROM projects p JOIN environments e ON e.project_id = p.id AND e.name = 'production'""",
     sorts={"name": "name", "createdAt": "created_at", "updatedAt": "updated_at"},
@@ -221,9 +239,12 @@ def shown(row: ProjectView) -> Project:
         )
     fields = alike(row, Project)
     fields["build"] = BuildSettingsOut(**msgspec.structs.asdict(row.build))
+    fields["source"] = row.source and ProjectSourceOut(**msgspec.structs.asdict(row.source))
     return Project(**fields, latest_deployment=latest)
 
 
 def shown_environment(project: ProjectRow, row: EnvironmentRow) -> Environment:
     """The environment on the wire."""
-    return Environment(**alike(row, Environment), team_id=project.team_id)
+    fields = alike(row, Environment)
+    fields["branch"] = project.followed(row)
+    return Environment(**fields, team_id=project.team_id)

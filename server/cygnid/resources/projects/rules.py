@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from cygnid.core.errors import FieldError, ValidationError
-from cygnid.resources.projects.schemas import BuildSettings, ProcessInput
+from cygnid.resources.projects.schemas import BuildSettings, ProcessInput, ProjectSource
 from cygnid.settings import Settings
+from cygnid.source.git_url import BadUrl, is_ref, parse
 
 MAX_LABELS, MAX_PROCESSES = 32, 50
 RESERVED = frozenset({"admin", "api", "app", "docs", "git", "localhost", "status", "www"})
@@ -46,6 +47,24 @@ def build(settings: BuildSettings) -> list[FieldError]:
         for name, folder in folders.items()
         if folder is not None and (folder.startswith("/") or ".." in folder.split("/"))
     ]
+
+
+def source(settings: Settings, given: ProjectSource) -> list[FieldError]:
+    """Where it may be fetched from is seen when it is, since names lead elsewhere tomorrow."""
+    found = branch("source.branch", given.branch)
+    try:
+        url = parse(given.repository_url)
+    except BadUrl as bad:
+        return [_wrong("source.repositoryUrl", f"{bad}. {bad.hint}".removesuffix(". ")), *found]
+    if url.scheme == "http" and not settings.is_allowed_private(url.host):
+        found.insert(0, _wrong("source.repositoryUrl", "Must begin with https:// or ssh://", "not_allowed"))
+    if url.scheme == "file" and settings.git_file_root is None:
+        found.insert(0, _wrong("source.repositoryUrl", "Must begin with https:// or ssh://", "not_allowed"))
+    return found
+
+
+def branch(field: str, name: str | None) -> list[FieldError]:
+    return [] if name is None or is_ref(name) else [_wrong(field, "Is no name that git takes for a branch")]
 
 
 def processes(given: Sequence[ProcessInput]) -> list[FieldError]:

@@ -15,6 +15,7 @@ Command = Annotated[str, Meta(min_length=1, max_length=4096)]
 Folder = Annotated[str, Meta(max_length=1024)]
 Framework = Annotated[str, Meta(min_length=1, max_length=64)]
 Labels = dict[str, str]
+Branch = Annotated[str, Meta(min_length=1, max_length=255)]
 ProcessType = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")]
 
 
@@ -29,6 +30,7 @@ class ProjectEvent(StrEnum):
 
 class EnvironmentEvent(StrEnum):
     CREATED = "environment.created"
+    UPDATED = "environment.updated"
     DELETED = "environment.deleted"
     RESTORED = "environment.restored"
 
@@ -65,6 +67,22 @@ class BuildSettingsPatch(In, frozen=True, kw_only=True):
     release_command: Command | UnsetType | None = UNSET
 
 
+class ProjectSource(In, frozen=True, kw_only=True):
+    """The git repository that the project is deployed from."""
+
+    repository_url: Annotated[str, Meta(min_length=1, max_length=2048)]
+    """https or ssh, without credentials: those are a connection's."""
+    branch: Branch = "main"
+    """What is deployed where nothing else is asked for."""
+    connection_id: str | None = None
+
+
+class ProjectSourcePatch(In, frozen=True, kw_only=True):
+    repository_url: Annotated[str, Meta(min_length=1, max_length=2048)] | UnsetType = UNSET
+    branch: Branch | UnsetType = UNSET
+    connection_id: str | UnsetType | None = UNSET
+
+
 class HealthCheckInput(In, frozen=True, kw_only=True):
     """Healthy is 200 to 399, asked of the instance with the app's Host."""
 
@@ -91,16 +109,19 @@ class ProjectInput(In, frozen=True, kw_only=True):
     name: str
     team_id: str | None = None
     framework: Framework | None = None
+    source: ProjectSource | None = None
     build: BuildSettings | None = None
     processes: list[ProcessInput] = []
     labels: Labels = {}
 
 
 class ProjectPatch(In, frozen=True, kw_only=True):
-    """What is absent stays, null clears; `build` merges by field, `labels` by key, `processes` are replaced."""
+    """What is absent stays, null clears; `source` and `build` merge by field, `labels` by key, `processes` are
+    replaced."""
 
     name: str | UnsetType = UNSET
     framework: Framework | UnsetType | None = UNSET
+    source: ProjectSourcePatch | UnsetType | None = UNSET
     build: BuildSettingsPatch | UnsetType | None = UNSET
     processes: list[ProcessInput] | UnsetType | None = UNSET
     labels: dict[str, str | None] | UnsetType | None = UNSET
@@ -123,8 +144,18 @@ class ConfirmQuery(In, frozen=True, kw_only=True):
 class EnvironmentInput(In, frozen=True, kw_only=True):
     name: str
     type: EnvironmentType = "custom"
+    branch: Branch | None = None
+    """What is pushed to it is deployed; null: none, in production the project's own."""
+    auto_deploy: bool = True
     clone_from: str | None = None
     """An environment whose variables the new one gets as its own."""
+
+
+class EnvironmentPatch(In, frozen=True, kw_only=True):
+    """What is absent stays, null clears."""
+
+    branch: Branch | UnsetType | None = UNSET
+    auto_deploy: bool | UnsetType = UNSET
 
 
 class DeploymentSummary(Out, frozen=True, kw_only=True):
@@ -142,12 +173,20 @@ class BuildSettingsOut(Out, frozen=True, kw_only=True):
     release_command: str | None
 
 
+class ProjectSourceOut(Out, frozen=True, kw_only=True):
+    repository_url: str
+    branch: str
+    connection_id: str | None
+
+
 class Project(Out, frozen=True, kw_only=True):
     id: str
     team_id: str
     name: str
     status: ProjectStatus
     framework: str | None
+    source: ProjectSourceOut | None
+    """null: uploads and git push only."""
     build: BuildSettingsOut
     labels: dict[str, str]
     url: str | None
@@ -168,6 +207,9 @@ class Environment(Out, frozen=True, kw_only=True):
     project_id: str
     name: str
     type: EnvironmentType
+    branch: str | None
+    """Deployed when something new is on it, if `autoDeploy`; null: no branch is."""
+    auto_deploy: bool
     current_deployment_id: str | None
     url: str | None
     deleted_at: Timestamp | None

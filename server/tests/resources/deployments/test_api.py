@@ -86,7 +86,9 @@ async def test_lists_and_their_filters(site: Installation, ada: AsyncCygniClient
     assert await listed(createdBy="tok_nobody") == []
     assert await listed(until="2026-01-01") == []
     assert len(await listed(since="2026-01-01")) == 3
-    assert (await answer(ada, "GET", "/deployments", query={"branch": "main"}))[1] == "unknown_parameter"
+    assert await listed(branch="main") == [] == await listed(commitSha="0123456")
+    assert (await answer(ada, "GET", "/deployments", query={"commitSha": "012345"}))[1] == "validation_error"
+    assert (await answer(ada, "GET", "/deployments", query={"commit": "main"}))[1] == "unknown_parameter"
     assert (await answer(ada, "GET", "/deployments", query={"projectId": "nothing"}))[0] == 404
     assert (await answer(ada, "GET", "/deployments", query={"status": "awaitingApproval"}))[0] == 400
 
@@ -95,11 +97,15 @@ async def test_lists_and_their_filters(site: Installation, ada: AsyncCygniClient
     ("body", "field"),
     [
         ({}, "projectId"),
-        ({"projectId": "shop"}, "uploadId"),
-        ({"projectId": "shop", "uploadId": "upl_a", "deploymentId": "dep_a"}, "uploadId"),
+        ({"projectId": "shop", "uploadId": "upl_a", "deploymentId": "dep_a"}, "deploymentId"),
         ({"projectId": "shop", "uploadId": "upl_a", "strategy": "canary"}, "strategy"),
         ({"projectId": "shop", "uploadId": "upl_a", "message": "x" * 501}, "message"),
-        ({"projectId": "shop", "uploadId": "upl_a", "branch": "main"}, "branch"),
+        ({"projectId": "shop", "uploadId": "upl_a", "branch": "main"}, "uploadId"),
+        ({"projectId": "shop", "branch": "main", "tag": "v1"}, "branch"),
+        ({"projectId": "shop", "commitSha": "0" * 40, "tag": "v1"}, "commitSha"),
+        ({"projectId": "shop", "commitSha": "0123456"}, "commitSha"),
+        ({"projectId": "shop", "branch": "-upload-pack=true"}, "branch"),
+        ({"projectId": "shop", "tag": "a b"}, "tag"),
     ],
 )
 async def test_bad_input(site: Installation, ada: AsyncCygniClient, body: dict[str, Any], field: str) -> None:

@@ -87,7 +87,7 @@ async def test_any_host_is_a_name(api: Api, name: str) -> None:
     ({"build": {"builder": "docker"}}, "build.builder"),
     ({"build": {"buildCommand": ""}}, "build.buildCommand"),
     ({"framework": ""}, "framework"),
-    ({"source": None}, "source"),
+    ({"source": {"branch": "main"}}, "source.repositoryUrl"),
 ])  # fmt: skip
 async def test_bad_fields_are_named(api: Api, fields: dict[str, Any], field: str) -> None:
     owner = await api.owner()
