@@ -1,0 +1,29 @@
+from pathlib import Path
+
+import pytest
+
+from .languages import Language, NotHere, languages
+from .scenario import Scenario, scenarios
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder of this test run, the same for all of its workers."""
+    base = tmp_path_factory.getbasetemp()
+    return base if worker_id == "master" else base.parent
+
+
+@pytest.mark.parametrize("scenario", scenarios(), ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("language", languages(), ids=lambda language: language.name)
+def test_conformance(language: Language, scenario: Scenario, shared: Path, tmp_path: Path) -> None:
+    try:
+        command = language.prepare(shared)
+    except NotHere as reason:
+        pytest.skip(f"{language.name}: {reason}")
+    found = scenario.play(language, command, tmp_path)
+    assert not found, "\n".join(found)
+
+
+def test_every_name_is_used_once() -> None:
+    names = [scenario.name for scenario in scenarios()]
+    assert len(names) == len(set(names)) >= 45
