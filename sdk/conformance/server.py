@@ -99,7 +99,7 @@ class ScriptedServer:
 
             do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815
 
-            def log_message(self, *_: Any) -> None:
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
                 """Nothing: what matters is in `requests`."""
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
