@@ -1,10 +1,8 @@
 """The door: token, rate limit, access, transaction, idempotency, envelope and ETag of every operation in one place."""
 
-import asyncio
 import dataclasses
 import logging
-from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import msgspec
@@ -14,7 +12,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from cygnid.core import clock, convert, etag, idempotency, sse
+from cygnid.core import clock, convert, etag, idempotency
 from cygnid.core.actors import Actor, anonymous
 from cygnid.core.db import UNREACHABLE, Read, begin, read
 from cygnid.core.errors import (
@@ -32,22 +30,18 @@ from cygnid.core.http import Answer, Body, Call, ClientGone, Operation, Producer
 from cygnid.core.paging import link_header
 from cygnid.core.plans import PLANS
 from cygnid.core.schemas import ENCODER, Page
-from cygnid.core.sse import Outbox, StreamEnd
+from cygnid.core.streams import Streams
 
 log = logging.getLogger("cygnid.http")
-MAX_STREAMS = 20
-"""Open at once, of one token."""
-_RECHECK_SECONDS = 30.0
-_LOSING = ("token.revoked", "token.rotated", "token.updated", "member.removed", "member.role_changed")
 
 
 def handlers(services: Services, operations: Sequence[Operation]) -> list[HTTPRouteHandler]:
     """The operations as route handlers of the framework."""
-    streams = Counter[str]()
+    streams = Streams(services)
     return [_handler(item, services, streams) for item in operations]
 
 
-def _handler(item: Operation, services: Services, streams: Counter[str]) -> HTTPRouteHandler:
+def _handler(item: Operation, services: Services, streams: Streams) -> HTTPRouteHandler:
     async def run(request: Request[Any, Any, Any]) -> ASGIApp:
         return await _Run(item, services, request, streams).answer()
 
@@ -60,10 +54,9 @@ def _handler(item: Operation, services: Services, streams: Counter[str]) -> HTTP
 class _Run:
     """One request on its way through the door."""
 
-    def __init__(
-        self, item: Operation, services: Services, request: Request[Any, Any, Any], streams: Counter[str]
-    ) -> None:
+    def __init__(self, item: Operation, services: Services, request: Request[Any, Any, Any], streams: Streams) -> None:
         self._item, self._services, self._request, self._streams = item, services, request, streams
+        self._headers = request.headers  # the framework makes them anew each time
         self._state: dict[str, Any] = request.scope["state"]
 
     async def answer(self) -> ASGIApp:
@@ -104,9 +97,9 @@ class _Run:
             path=path,
             query=convert.query(pairs, item.query or _NoQuery),
             data=self._data(raw),
-            if_match=etag.required_version(request.headers.get("if-match")),
-            client=request.headers.get("x-cygni-client", ""),
-            last_event_id=request.headers.get("last-event-id"),
+            if_match=etag.required_version(self._headers.get("if-match")),
+            client=self._headers.get("x-cygni-client", ""),
+            last_event_id=self._headers.get("last-event-id"),
         )
         return call, raw
 
@@ -138,58 +131,18 @@ class _Run:
     async def _stream(self, call: Call) -> ASGIApp:
         async with read(self._services.pool) as reader:
             produce: Producer = await self._item.endpoint(**await self._inputs(reader, call))
-        opened = call.actor.token_id or call.actor.bucket
-        if self._streams[opened] >= MAX_STREAMS:
-            raise RateLimited(
-                f"This token has {MAX_STREAMS} streams open.",
-                hint="Close one first; one stream without a filter shows several things at once.",
-                details={"window": "openStreams", "limit": MAX_STREAMS, "retryAfterSeconds": 1},
-                headers={"Retry-After": "1"},
-            )
+        frames = self._streams.frames(call.actor, produce, lambda: self._ask_again(call))
         self._state["headers"] |= {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        frames = Stream(self._frames(call, produce, opened), media_type="text/event-stream")
-        return frames.to_asgi_response(app=None, request=self._request)
+        return Stream(frames, media_type="text/event-stream").to_asgi_response(app=None, request=self._request)
 
-    async def _frames(self, call: Call, produce: Producer, opened: str) -> AsyncGenerator[bytes]:
-        async def while_allowed(outbox: Outbox) -> StreamEnd:
-            working = asyncio.ensure_future(produce(outbox))
-            watching = asyncio.create_task(self._until_refused(call))
-            try:
-                await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
-                if working.done():
-                    return working.result()
-                return watching.result()
-            finally:
-                for task in (working, watching):
-                    task.cancel()
-                await asyncio.gather(working, watching, return_exceptions=True)
-
-        self._streams[opened] += 1
-        try:
-            async for made in sse.stream(while_allowed, stopping=self._services.stopping):
-                yield made
-        finally:
-            self._streams[opened] -= 1
-
-    async def _until_refused(self, call: Call) -> StreamEnd:
-        """Ask again, at once when something like that happens, whether the caller may still see this."""
-        with self._services.wakeups.subscribe(_LOSING) as wake:
-            while True:
-                wake.clear()
-                try:
-                    actor = await self._actor(self._secret())
-                    async with read(self._services.pool) as reader:
-                        await self._inputs(reader, dataclasses.replace(call, actor=actor))
-                except CygniError:
-                    return StreamEnd(reason="unauthorized", status=None, exit_code=None)
-                try:
-                    async with asyncio.timeout(_RECHECK_SECONDS):
-                        await wake.wait()
-                except TimeoutError:
-                    continue
+    async def _ask_again(self, call: Call) -> None:
+        """Raises what the caller would be told now."""
+        actor = await self._actor(self._secret())
+        async with read(self._services.pool) as reader:
+            await self._inputs(reader, dataclasses.replace(call, actor=actor))
 
     async def _receive(self, call: Call) -> ASGIApp:
-        headers = self._request.headers
+        headers = self._headers
         media = headers.get("content-type", "").partition(";")[0].strip().lower()
         if media not in self._item.media:
             raise UnsupportedMediaType(
@@ -217,7 +170,7 @@ class _Run:
 
     def _secret(self) -> str | None:
         """The caller's; None: nobody's, where anybody may ask."""
-        scheme, _, secret = self._request.headers.get("authorization", "").partition(" ")
+        scheme, _, secret = self._headers.get("authorization", "").partition(" ")
         if not scheme:
             if self._item.needs == "public":
                 return None
@@ -249,13 +202,13 @@ class _Run:
     def _data(self, raw: bytes) -> Any:
         if self._item.data is None:
             return None
-        media = self._request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        media = self._headers.get("content-type", "").partition(";")[0].strip().lower()
         if raw and media not in self._item.media:
             raise UnsupportedMediaType(details={"allowed": list(self._item.media)})
         return convert.body(raw, self._item.data)
 
     def _key(self, actor: Actor) -> bytes | None:
-        header = self._request.headers.get("idempotency-key")
+        header = self._headers.get("idempotency-key")
         if header is None or not self._item.replayable or actor.token_id is None:
             return None
         return idempotency.scope_key(
@@ -304,7 +257,7 @@ class _Run:
             "Vary": "Authorization, Accept",
             "Cache-Control": "private, no-cache",
         }
-        if self._item.method == "GET" and etag.not_modified(self._request.headers.get("if-none-match", ""), tag):
+        if self._item.method == "GET" and etag.not_modified(self._headers.get("if-none-match", ""), tag):
             self._unmodified()
             return _Sent(304)
         return self._send(data, self._item.status, answer)

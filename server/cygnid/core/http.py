@@ -192,7 +192,7 @@ def events(
     raise what becomes a JSON error, and returns a `Producer`, which runs once the connection is given back.
 
     `sends`: the type of a frame's data. The stream ends with `unauthorized` when its caller loses the token or the
-    permission; at most `door.MAX_STREAMS` of a token are open at once.
+    permission; at most `streams.MAX_STREAMS` of a token are open at once.
     """
     return _registered(sends, id=id, method="GET", path=path, needs=needs, errors=tuple(errors), kind="events")
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, LiteralString, TypeVar
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode
 
 import msgspec
 from msgspec import Meta
@@ -148,11 +148,9 @@ async def _count(read: Read, sql: str, filters: Sequence[Any]) -> int:
 
 def link_header(url: str, pagination: Pagination) -> str:
     """The value of `Link` (RFC 8288) for the list that `url` asked for: first, prev, next, last as they exist."""
-    parts = urlsplit(url)
-    kept = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in ("page", "cursor")]
-    path = quote(parts.path, safe="/%:@!$&'()*+,;=~")
-    base = f"{parts.scheme}://{parts.netloc}{path}" if parts.netloc else path
-    same = urlencode(kept)
+    whole, _, asked = url.partition("?")
+    kept = [pair for pair in parse_qsl(asked, keep_blank_values=True) if pair[0] not in ("page", "cursor")]
+    base, same = quote(whole, safe="/%:@!$&'()*+,;=~[]"), urlencode(kept)
 
     def link(rel: str, **replaced: int | str) -> str:
         # a number, or a cursor: neither has anything to encode

@@ -13,7 +13,6 @@ from cygnid.core import db
 from cygnid.core.access import Permission, TeamAccess, team_access
 from cygnid.core.actors import Actor
 from cygnid.core.db import Read
-from cygnid.core.door import MAX_STREAMS
 from cygnid.core.errors import NotFound, Unauthorized
 from cygnid.core.front import asgi
 from cygnid.core.http import OPERATIONS, Body, Call, ClientGone, Producer, Services, events, operation, receive
@@ -21,6 +20,7 @@ from cygnid.core.ratelimit import Limiter
 from cygnid.core.schemas import ENCODER, Out, Timestamp
 from cygnid.core.secrets import Secrets
 from cygnid.core.sse import Outbox, StreamEnd
+from cygnid.core.streams import MAX_STREAMS
 from cygnid.core.wakeups import Wakeups
 from cygnid.settings import Settings
 from tests.make.asgi import StreamingASGITransport

@@ -11,14 +11,12 @@ from cygnid.core.paging import Condition, Listing, PageQuery, fetch, where
 from cygnid.core.schemas import Page, alike
 from cygnid.resources.projects.schemas import (
     BuildSettings,
-    BuildSettingsOut,
     DeploymentSummary,
     Environment,
     EnvironmentType,
     ProcessInput,
     Project,
     ProjectSource,
-    ProjectSourceOut,
     ProjectsQuery,
     ProjectStatus,
 )
@@ -66,6 +64,14 @@ class ProjectView(ProjectRow, frozen=True, kw_only=True):
     latest_deployment_id: str | None
     latest_deployment_status: str | None
     latest_deployment_at: datetime | None
+
+    @property
+    def latest_deployment(self) -> DeploymentSummary | None:
+        if not (self.latest_deployment_id and self.latest_deployment_status and self.latest_deployment_at):
+            return None
+        return DeploymentSummary(
+            id=self.latest_deployment_id, status=self.latest_deployment_status, created_at=self.latest_deployment_at
+        )
 
 
 class EnvironmentRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -232,15 +238,7 @@ async def uid_number(read: Read, owner: str) -> int:
 
 def shown(row: ProjectView) -> Project:
     """The project on the wire."""
-    latest = None
-    if row.latest_deployment_id and row.latest_deployment_status and row.latest_deployment_at:
-        latest = DeploymentSummary(
-            id=row.latest_deployment_id, status=row.latest_deployment_status, created_at=row.latest_deployment_at
-        )
-    fields = alike(row, Project)
-    fields["build"] = BuildSettingsOut(**msgspec.structs.asdict(row.build))
-    fields["source"] = row.source and ProjectSourceOut(**msgspec.structs.asdict(row.source))
-    return Project(**fields, latest_deployment=latest)
+    return msgspec.convert(row, Project, from_attributes=True)
 
 
 def shown_environment(project: ProjectRow, row: EnvironmentRow) -> Environment:
