@@ -1,7 +1,8 @@
 """The outside world as the settings want it: the only place that makes adapters.
 
-Users of an installation, counted from its first: 0 the database and the API, 1 Envoy, 2 the file server, 3 whoever
-unpacks uploads, from 10 on the environments and the builds (`uid_numbers`).
+Users of an installation, counted from its first: 0 the database and the API, 1 Envoy, 2 the file server, 3 git where
+it fetches (it connects only to addresses that were judged), 4 the push repositories, 5 whoever unpacks uploads, from 10
+on the environments and the builds (`uid_numbers`).
 """
 
 import asyncio
@@ -20,17 +21,23 @@ from cygnid.runtime.process.runtime import ProcessRuntime
 from cygnid.sandbox.launch import Sandbox
 from cygnid.sandbox.network import Network
 from cygnid.settings import InvalidSetting, Settings
+from cygnid.sandbox.targets import Targets
 from cygnid.source.archive import ArchiveSource
+from cygnid.source.git import GitSource
+from cygnid.source.git_work import GitLimits
+from cygnid.source.repositories import Repositories
+from cygnid.source.repository_spec import RepositoryLimits
 
 UIDS = 10_000
 """How many users an installation has."""
 _STOP_SECONDS = 10
-_EDGE, _FILES, _UNPACKER = 1, 2, 3
+_EDGE, _FILES, _GIT, _CONFINED, _UNPACKER = 1, 2, 3, 4, 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Adapters:
-    source: ArchiveSource
+    source: GitSource
+    repositories: Repositories
     builder: ProcessBuilder
     runtime: ProcessRuntime
     edge: EnvoyEdge
@@ -54,7 +61,8 @@ async def adapters(settings: Settings) -> AsyncGenerator[Adapters]:
         runtime = ProcessRuntime(folder=settings.home, sandbox=sandbox)
         await runtime.prepare()
         yield Adapters(
-            source=ArchiveSource(uid=settings.uid(_UNPACKER)),
+            source=_source(settings, sandbox),
+            repositories=_repositories(settings, sandbox),
             builder=_builder(settings, found, sandbox),
             runtime=runtime,
             edge=_edge(settings, found),
@@ -86,15 +94,41 @@ def network_of(settings: Settings, name: str | None = None) -> Network:
     return Network(
         name=name or settings.installation_id,
         subnet=_subnet(settings.apps_subnet),
-        # everything that handles what tenants gave; the API and the edge have to reach this machine
-        confined=None if base is None or name else range(base + _UNPACKER, base + UIDS),
+        # everything that handles what tenants gave; the API, the edge and git have to reach this machine
+        confined=None if base is None or name else range(base + _CONFINED, base + UIDS),
         allowed=[_network("BUILD_NETWORKS", text) for text in _words(settings.build_networks)],
+    )
+
+
+def _source(settings: Settings, sandbox: Sandbox) -> GitSource:
+    folder = settings.home / "fetches"
+    folder.mkdir(mode=0o711, exist_ok=True)
+    authorities = os.environ.get("SSL_CERT_FILE")
+    return GitSource(
+        archives=ArchiveSource(uid=settings.uid(_UNPACKER)),
+        sandbox=sandbox,
+        folder=folder,
+        uid=settings.uid(_GIT),
+        targets=Targets(settings.allowed_private_hosts.split(",")),
+        file_root=settings.git_file_root,
+        ca_file=Path(authorities) if authorities else None,
+        limits=GitLimits(seconds=settings.git_timeout_seconds, max_bytes=settings.git_max_bytes),
     )
 
 
 def _builder(settings: Settings, found: Programs, sandbox: Sandbox) -> ProcessBuilder:
     given = {name: os.environ[name] for name in _words(settings.build_env) if name in os.environ}
     return ProcessBuilder(data=settings.home, sandbox=sandbox, toolchains=found.languages, uv=found.uv, build_env=given)
+
+
+def _repositories(settings: Settings, sandbox: Sandbox) -> Repositories:
+    return Repositories(
+        folder=settings.repositories_folder,
+        runs=settings.git_folder,
+        sandbox=sandbox,
+        uid=settings.repositories_uid,
+        limits=RepositoryLimits(push_bytes=settings.max_push_bytes, repository_bytes=settings.max_repository_bytes),
+    )
 
 
 def _edge(settings: Settings, found: Programs) -> EnvoyEdge:

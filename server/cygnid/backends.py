@@ -11,6 +11,7 @@ from cygnid.edge.base import Edge
 from cygnid.runtime.base import Runtime
 from cygnid.settings import Settings
 from cygnid.source.base import Source
+from cygnid.source.repository_base import PushRepositories
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,7 @@ class Backends:
     secrets: Secrets
     wakeups: Wakeups
     source: Source
+    repositories: PushRepositories
     builder: Builder
     runtime: Runtime
     edge: Edge

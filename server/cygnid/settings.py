@@ -11,6 +11,9 @@ from msgspec import Meta
 
 from cygnid.sandbox.targets import Targets
 
+_REPOSITORIES = 4
+"""Number of the user that push repositories belong to."""
+
 
 class InvalidSetting(Exception):
     """A setting cannot be read; the message names it and what it takes."""
@@ -60,6 +63,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_upload_bytes: Annotated[int, Meta(description="The size of the largest archive that is taken.", ge=1)] = (
         512 << 20
     )
+    max_push_bytes: Annotated[int, Meta(description="The size of the largest pack that a git push may send.", ge=1)] = (
+        512 << 20
+    )
+    max_repository_bytes: Annotated[
+        int, Meta(description="The size that a project's push repository may reach.", ge=1)
+    ] = 2 << 30
     log_retention_days: Annotated[int, Meta(description="How many days log lines are kept.", ge=1, le=365)] = 7
     allowed_private_hosts: Annotated[
         str,
@@ -84,6 +93,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     deployment_timeout_seconds: Annotated[
         float, Meta(description="How long a deployment may take as a whole, from its build to the switch.", gt=0)
     ] = 7200.0
+    builds_at_once: Annotated[
+        int | None, Meta(description="How many builds run at once; none: one fewer than there are cores.", ge=1)
+    ] = None
     build_timeout_seconds: Annotated[float, Meta(description="How long a build may take.", gt=0)] = 1800.0
     release_timeout_seconds: Annotated[float, Meta(description="How long a release command may take.", gt=0)] = 600.0
     switch_timeout_seconds: Annotated[
@@ -98,8 +110,35 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
 
     @property
+    def build_slots(self) -> int:
+        """Builds at once: a core is left to what runs."""
+        return self.builds_at_once or max(1, (os.cpu_count() or 1) - 1)
+
+    @property
     def uploads_folder(self) -> Path:
         return self.home / "uploads"
+
+    @property
+    def repositories_folder(self) -> Path:
+        return self.home / "repositories"
+
+    def repository(self, project_id: str) -> Path:
+        """What is pushed to the project, once something was."""
+        return self.repositories_folder / f"{project_id}.git"
+
+    @property
+    def repositories_uid(self) -> int | None:
+        """Whose they are; None: our own."""
+        return self.uid(_REPOSITORIES)
+
+    @property
+    def git_folder(self) -> Path:
+        """Where the API and the worker meet for git."""
+        return self.home / "git"
+
+    def git_url(self, project: str) -> str:
+        """The remote of a project for git push."""
+        return f"{self.api_url.removesuffix('/v1')}/git/{project}.git"
 
     @property
     def edge_folder(self) -> Path:

@@ -19,6 +19,7 @@ from cygnid.core.reconcile import reconcilers_in, run_reconcilers
 from cygnid.core.secrets import Secrets
 from cygnid.core.wakeups import Wakeups
 from cygnid.core.work import Work, Worker, overdue_seconds, works_in
+from cygnid.git.server import GitServer
 from cygnid.resources.audit import tasks as audit
 from cygnid.resources.deployments import tasks as deployments
 from cygnid.resources.instances import tasks as instances
@@ -48,7 +49,7 @@ async def main(settings: Settings, *, build: str, ready: Callable[[], None] = la
     """
     os.umask(0o022)
     told = _Told()
-    async with _backends(settings) as (backends, leadership):
+    async with _backends(settings) as (backends, leadership, git):
         await _say_what_is_here(backends)
         works = works_in(TASKS)
         workers = [
@@ -65,9 +66,11 @@ async def main(settings: Settings, *, build: str, ready: Callable[[], None] = la
             aside = [group.create_task(backends.wakeups.run()), group.create_task(_beat(backends, build, works))]
             ending = [group.create_task(worker.run()) for worker in workers]
             ending.append(group.create_task(leadership.run(lead)))
-            ready()
-            await told.end.wait()
+            async with git.listening():
+                ready()
+                await told.end.wait()
             log.info("ending")
+            ending.append(group.create_task(git.finish()))
             for worker in workers:
                 worker.stop()
             leadership.resign()
@@ -89,9 +92,11 @@ class _Told:
 
 
 @asynccontextmanager
-async def _backends(settings: Settings) -> AsyncGenerator[tuple[Backends, Leadership]]:
+async def _backends(settings: Settings) -> AsyncGenerator[tuple[Backends, Leadership, GitServer]]:
     leadership = Leadership(settings.database_url)
     async with adapters(settings) as found:
+        await found.repositories.prepare()
+        git = GitServer(found.repositories, folder=settings.git_folder, api_uid=settings.uid(0))
         pool = await db.connect(settings.database_url, size=settings.pool_size)
         try:
             yield (
@@ -101,15 +106,18 @@ async def _backends(settings: Settings) -> AsyncGenerator[tuple[Backends, Leader
                     secrets=Secrets(settings.key()),
                     wakeups=Wakeups(settings.database_url),
                     source=found.source,
+                    repositories=found.repositories,
                     builder=found.builder,
                     runtime=found.runtime,
                     edge=found.edge,
                     term=leadership.term,
                 ),
                 leadership,
+                git,
             )
         finally:
             pool.terminate()
+            await found.repositories.close()
 
 
 async def _say_what_is_here(backends: Backends) -> None:

@@ -11,7 +11,6 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from cygnid.sandbox.disk import remove_tree, used_bytes
@@ -21,6 +20,7 @@ from cygnid.sandbox.record import Ended
 from cygnid.sandbox.starter import LaunchFailed
 from cygnid.source import repository_spec as spec
 from cygnid.source.base import SourceUnavailable
+from cygnid.source.repository_base import RepositoryCommit, RepositoryFull
 from cygnid.source.repository_spec import RepositoryLimits
 
 log = logging.getLogger("cygnid.repositories")
@@ -31,21 +31,6 @@ _OUTPUT_BYTES = 1 << 20
 _SECONDS = 60.0
 _ATTRIBUTES = "* -export-ignore -export-subst\n"
 """`git archive` gives exactly what was committed; these come before what the tree's own .gitattributes say."""
-
-
-class RepositoryFull(Exception):
-    """Nothing more can be pushed until something is removed."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RepositoryCommit:
-    sha: str
-    message: str
-    """Its first 500 characters."""
-    author_name: str
-    author_email: str
-    committed_at: str
-    """RFC 3339."""
 
 
 class Repositories:
@@ -145,17 +130,6 @@ class Repositories:
             committed_at=at,
         )
 
-    async def archive(self, project_id: str, sha: str, into: Path) -> None:
-        """The files of a commit as the new tar archive `into`. Raises SourceUnavailable."""
-        if not _SHA.fullmatch(sha):
-            raise ValueError(sha)
-        with into.open("xb") as file:
-            argv = ("archive", "--format=tar.gz", "-1", sha)
-            said = await self._git(project_id, *argv, output=file.fileno(), seconds=self.limits.collect_seconds)
-        if said is None:
-            into.unlink()
-            raise SourceUnavailable(f"git could not read the commit {sha[:12]}")
-
     async def collect(self, project_id: str) -> None:
         """`git gc --auto`, within limits: what it does not end, it begins again after a later push."""
         await self._git(
@@ -166,10 +140,6 @@ class Repositories:
     async def remove(self, project_id: str) -> None:
         """All of it. Idempotent."""
         await asyncio.to_thread(remove_tree, self.path(project_id))
-
-    async def known(self) -> Sequence[str]:
-        """The projects that have one."""
-        return [path.stem for path in self._folder.glob("proj_*.git")]
 
     async def _git(
         self, project_id: str, *argv: str, output: int | None = None, writes: bool = False, seconds: float = _SECONDS

@@ -20,8 +20,8 @@ class Unsuitable(Exception):
 
 
 class Installation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """`installation.json`. Uids, as root: uid_base is the database and the API, +1 the edge, +2 the file server, from
-    +10 on the environments and builds."""
+    """`installation.json`. Uids, as root: uid_base is the database and the API, +1 the edge, +2 the file server, +4
+    the push repositories, from +10 on the environments and builds."""
 
     installation_id: str
     """Names what is the installation's own on the machine: bridges, tables, cgroups."""
@@ -89,7 +89,7 @@ def _make_folders(data: Path, api_uid: int | None) -> None:
         ("toolchains", 0o755, None),
         ("keys", 0o700, api_uid),
         ("uploads", 0o700, api_uid),
-        ("repositories", 0o700, api_uid),
+        ("repositories", 0o711, None),
     ):
         folder = data / name
         if not folder.exists():

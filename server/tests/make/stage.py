@@ -227,6 +227,7 @@ async def staged(
         secrets=Secrets(api.settings.key()),
         wakeups=wakeups,
         source=Unused(),  # type: ignore[arg-type]
+        repositories=Unused(),  # type: ignore[arg-type]
         builder=Unused(),  # type: ignore[arg-type]
         runtime=runtime or FakeRuntime(folder),
         edge=edge or fake,

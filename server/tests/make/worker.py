@@ -32,7 +32,7 @@ from tests.fakes.edge import FakeEdge
 from tests.fakes.runtime import FakeRuntime
 from tests.fakes.source import FakeSource
 from tests.make.api import Api
-from tests.make.stage import APP, LIMIT, until
+from tests.make.stage import APP, LIMIT, Unused, until
 
 LEASE_SECONDS = 1.0
 ENDS = ("success", "failed", "canceled", "superseded")
@@ -255,6 +255,7 @@ async def installed(api: Api, folder: Path) -> AsyncGenerator[Installation]:
         secrets=Secrets(api.settings.key()),
         wakeups=wakeups,
         source=source,
+        repositories=Unused(),  # type: ignore[arg-type]
         builder=builder,
         runtime=runtime,
         edge=edge,

@@ -4,20 +4,27 @@ from cygnid.core.db import Tx
 from cygnid.resources.deployments import actions, progress
 from cygnid.resources.deployments.actions import New
 from cygnid.resources.deployments.queries import DeploymentRow
-from cygnid.resources.deployments.schemas import GitSource, PushSource
+from cygnid.resources.deployments.schemas import Commit, GitSource, PushSource
 from cygnid.resources.projects import actions as projects
 from cygnid.resources.projects.access import EnvironmentAccess
 
 
 async def deploy_head(
-    tx: Tx, access: EnvironmentAccess, source: GitSource | PushSource, sha: str, *, request_id: str | None = None
+    tx: Tx,
+    access: EnvironmentAccess,
+    source: GitSource | PushSource,
+    sha: str,
+    *,
+    commit: Commit | None = None,
+    request_id: str | None = None,
 ) -> DeploymentRow | None:
     """Deploy `sha`, which is now the head of the branch that the environment follows; None: it was taken note of
     before. As one transaction after the other: callers that see heads at the same time must not be out of date.
-    Raises InvalidState for a paused project."""
+    `commit`: what is known of it already. Raises InvalidState for a paused project."""
     environment = await progress.lock(tx, access.environment.id)
     if environment is None or environment.followed_sha == sha:
         return None
     await projects.set_followed(tx, environment.id, sha)
-    new = New(type="deploy", source=source, commit_sha=sha)
+    message = commit.message.partition("\n")[0].strip() if commit is not None else ""
+    new = New(type="deploy", source=source, commit_sha=sha, commit=commit, message=message or None)
     return await actions.queue(tx, access, new, trigger="git", request_id=request_id)

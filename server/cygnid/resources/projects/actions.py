@@ -127,7 +127,7 @@ async def update_project(
 ) -> None:
     """Merge the patch in; one that changes nothing leaves no trace. Another name is another host, at once.
     Raises ValidationError, ProjectNameTaken, PreconditionFailed, InvalidState."""
-    row = await _locked(tx, access, if_match)
+    row = await _matched(tx, access, settings, if_match)
     if row.deleted_at is not None:
         raise InvalidState("This project is deleted.")
     after = _patched(row, patch)
@@ -170,11 +170,11 @@ async def update_project(
 
 
 async def delete_project(
-    tx: Tx, access: ProjectAccess, *, if_match: int | None = None, request_id: str | None = None
+    tx: Tx, access: ProjectAccess, settings: Settings, *, if_match: int | None = None, request_id: str | None = None
 ) -> None:
     """Nothing of it runs or is served from now on; until purgeAt it can be restored. Again is the same.
     Raises PreconditionFailed."""
-    row = await _locked(tx, access, if_match)
+    row = await _matched(tx, access, settings, if_match)
     if row.deleted_at is None:
         now = clock.now()
         await tx.execute(
@@ -271,12 +271,17 @@ def environment_subject(project: ProjectRow, environment: EnvironmentRow) -> cha
     )
 
 
-async def _locked(tx: Tx, access: ProjectAccess, if_match: int | None = None) -> ProjectRow:
+async def _locked(tx: Tx, access: ProjectAccess) -> ProjectRow:
     """As it is now: between the look of the access and this, another request may have changed it."""
     row = await queries.project_for_change(tx, access.project.id)
     if row is None:
         raise NotFound
-    etag.require(if_match, row.version, queries.shown(await queries.view(tx, row.id)))
+    return row
+
+
+async def _matched(tx: Tx, access: ProjectAccess, settings: Settings, if_match: int | None) -> ProjectRow:
+    row = await _locked(tx, access)
+    etag.require(if_match, row.version, queries.shown(settings, await queries.view(tx, row.id)))
     return row
 
 

@@ -29,9 +29,9 @@ _ENVIRONMENT = "/v1/projects/{id}/environments/{name}"
 
 
 @operation("GET", "/v1/projects", id="projects.list", needs=Permission.PROJECTS_READ)
-async def list_projects(read: Read, teams: ListedTeams, query: ProjectsQuery) -> Page[Project]:
+async def list_projects(read: Read, call: Call, teams: ListedTeams, query: ProjectsQuery) -> Page[Project]:
     """List projects; deleted ones only when `status` asks for them."""
-    return await queries.projects(read, teams.team_ids, query)
+    return await queries.projects(read, call.services.settings, teams.team_ids, query)
 
 
 @operation(
@@ -68,13 +68,13 @@ async def create_project(tx: Tx, call: Call, access: ChosenTeam, data: ProjectIn
         labels=data.labels,
         request_id=call.request_id,
     )
-    return await _answer(tx, row.id, location=f"/v1/projects/{row.id}")
+    return await _answer(tx, call, row.id, location=f"/v1/projects/{row.id}")
 
 
 @operation("GET", _PROJECT, id="projects.get", needs=Permission.PROJECTS_READ, answers=Project)
-async def get_project(read: Read, access: ProjectAccess) -> Answer:
+async def get_project(read: Read, call: Call, access: ProjectAccess) -> Answer:
     """Get a project by its id or name."""
-    return await _answer(read, access.project.id)
+    return await _answer(read, call, access.project.id)
 
 
 @operation(
@@ -91,7 +91,7 @@ async def update_project(tx: Tx, call: Call, access: ProjectAccess, data: Projec
     await actions.update_project(
         tx, access, data, call.services.settings, if_match=call.if_match, request_id=call.request_id
     )
-    return await _answer(tx, access.project.id)
+    return await _answer(tx, call, access.project.id)
 
 
 @operation(
@@ -106,8 +106,8 @@ async def update_project(tx: Tx, call: Call, access: ProjectAccess, data: Projec
 async def delete_project(tx: Tx, call: Call, access: DeletedAccess, query: ConfirmQuery) -> Answer:
     """Delete a project; it can be restored for seven days."""
     _require_confirmed(query, access.project.name)
-    await actions.delete_project(tx, access, if_match=call.if_match, request_id=call.request_id)
-    return await _answer(tx, access.project.id)
+    await actions.delete_project(tx, access, call.services.settings, if_match=call.if_match, request_id=call.request_id)
+    return await _answer(tx, call, access.project.id)
 
 
 @operation(
@@ -121,7 +121,7 @@ async def delete_project(tx: Tx, call: Call, access: DeletedAccess, query: Confi
 async def restore_project(tx: Tx, call: Call, access: DeletedAccess) -> Answer:
     """Undo the deletion of a project."""
     await actions.restore_project(tx, access, request_id=call.request_id)
-    return await _answer(tx, access.project.id)
+    return await _answer(tx, call, access.project.id)
 
 
 @operation(
@@ -136,7 +136,7 @@ async def restore_project(tx: Tx, call: Call, access: DeletedAccess) -> Answer:
 async def pause_project(tx: Tx, call: Call, access: ProjectAccess) -> Answer:
     """Stop all instances of a project and serve a 503 page in their place."""
     await actions.pause_project(tx, access, request_id=call.request_id)
-    return await _answer(tx, access.project.id)
+    return await _answer(tx, call, access.project.id)
 
 
 @operation(
@@ -151,7 +151,7 @@ async def pause_project(tx: Tx, call: Call, access: ProjectAccess) -> Answer:
 async def resume_project(tx: Tx, call: Call, access: ProjectAccess) -> Answer:
     """Start the instances of a paused project again."""
     await actions.resume_project(tx, access, request_id=call.request_id)
-    return await _answer(tx, access.project.id)
+    return await _answer(tx, call, access.project.id)
 
 
 @operation("GET", "/v1/projects/{id}/environments", id="environments.list", needs=Permission.PROJECTS_READ)
@@ -212,9 +212,9 @@ async def restore_environment(tx: Tx, call: Call, access: DeletedEnvironmentAcce
     return await _environment_answer(tx, access)
 
 
-async def _answer(read: Read, project_id: str, *, location: str | None = None) -> Answer:
+async def _answer(read: Read, call: Call, project_id: str, *, location: str | None = None) -> Answer:
     row = await queries.view(read, project_id)
-    return Answer(data=queries.shown(row), version=row.version, location=location)
+    return Answer(data=queries.shown(call.services.settings, row), version=row.version, location=location)
 
 
 async def _environment_answer(read: Read, access: EnvironmentAccess) -> Answer:

@@ -20,6 +20,7 @@ from cygnid.resources.projects.schemas import (
     ProjectsQuery,
     ProjectStatus,
 )
+from cygnid.settings import Settings
 
 _PROJECT = """id, team_id, name, status, framework, source, build, processes, labels, paused_at, deleted_at, purge_at,
     version, created_at, updated_at, created_by"""
@@ -64,6 +65,8 @@ class ProjectView(ProjectRow, frozen=True, kw_only=True):
     latest_deployment_id: str | None
     latest_deployment_status: str | None
     latest_deployment_at: datetime | None
+    git_url: str = ""
+    """Not stored: `shown` knows where this installation is."""
 
     @property
     def latest_deployment(self) -> DeploymentSummary | None:
@@ -140,7 +143,7 @@ async def view(read: Read, project_id: str) -> ProjectView:
     return found
 
 
-async def projects(read: Read, team_ids: Sequence[str], query: ProjectsQuery) -> Page[Project]:
+async def projects(read: Read, settings: Settings, team_ids: Sequence[str], query: ProjectsQuery) -> Page[Project]:
     """Those of the teams; deleted ones only where `status` asks for them."""
     conditions = [where("p.team_id = ANY($1)", team_ids), where("p.status = ANY($1)", query.status or _LIVING)]
     if query.name is not None:
@@ -149,7 +152,7 @@ async def projects(read: Read, team_ids: Sequence[str], query: ProjectsQuery) ->
     conditions += labels(query.label, "p.labels")
     conditions += by_time(query, created="p.created_at", updated="p.updated_at")
     page = await fetch(read, ProjectView, _PROJECTS, query, conditions)
-    return Page(items=[shown(row) for row in page.items], pagination=page.pagination)
+    return Page(items=[shown(settings, row) for row in page.items], pagination=page.pagination)
 
 
 async def environment(read: Read, project_id: str, name: str) -> EnvironmentRow | None:
@@ -236,9 +239,10 @@ async def uid_number(read: Read, owner: str) -> int:
     return number
 
 
-def shown(row: ProjectView) -> Project:
+def shown(settings: Settings, row: ProjectView) -> Project:
     """The project on the wire."""
-    return msgspec.convert(row, Project, from_attributes=True)
+    known = msgspec.structs.replace(row, git_url=settings.git_url(row.name))
+    return msgspec.convert(known, Project, from_attributes=True)
 
 
 def shown_environment(project: ProjectRow, row: EnvironmentRow) -> Environment:

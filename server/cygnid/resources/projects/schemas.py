@@ -191,6 +191,8 @@ class Project(Out, frozen=True, kw_only=True):
     labels: dict[str, str]
     url: str | None
     """Of production; null: no web process yet."""
+    git_url: str
+    """The remote for git push: a token is the password."""
     current_deployment_id: str | None
     latest_deployment: DeploymentSummary | None
     paused_at: Timestamp | None

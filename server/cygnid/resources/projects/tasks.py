@@ -24,6 +24,7 @@ async def purge_deleted(backends: Backends) -> None:
         for environment_id in environment_ids:
             await backends.runtime.remove_environment(environment_id, term=backends.term())
         await backends.builder.remove_project(project_id)
+        await backends.repositories.remove(project_id)
         async with begin(backends.pool) as tx:
             await actions.purge_project(tx, project_id)
     async with read(backends.pool) as reader:

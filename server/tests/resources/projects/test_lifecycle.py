@@ -47,6 +47,9 @@ class Machine:
     async def remove_project(self, project_id: str) -> None:
         self._ask("project", project_id)
 
+    async def remove(self, project_id: str) -> None:
+        self._ask("repository", project_id)
+
     def _ask(self, what: str, name: str) -> None:
         self.asked.append((what, name))
         if self.fails:
@@ -55,7 +58,9 @@ class Machine:
 
 
 async def purge(api: Api, machine: Machine) -> None:
-    await tasks.purge_deleted(SimpleNamespace(pool=api.pool, runtime=machine, builder=machine, term=lambda: 7))
+    await tasks.purge_deleted(
+        SimpleNamespace(pool=api.pool, runtime=machine, builder=machine, repositories=machine, term=lambda: 7)
+    )
 
 
 async def owners(api: Api) -> set[str]:
@@ -208,7 +213,8 @@ async def test_what_is_past_its_time_cannot_be_restored_and_is_purged(api: Api, 
     for _ in range(2):
         await purge(api, machine)
     ids = sorted([stage["id"], production["id"]])
-    assert machine.asked == [*(("environment", name) for name in ids), ("project", project["id"])]
+    of_project = [("project", project["id"]), ("repository", project["id"])]
+    assert machine.asked == [*(("environment", name) for name in ids), *of_project]
     assert await owners(api) == before - {project["id"], stage["id"], production["id"]}
     for method, path in (("GET", "/projects/shop"), ("POST", "/projects/shop/restore"), ("DELETE", CONFIRMED)):
         assert (await refused(owner.request(method, path))).status == 404
@@ -228,7 +234,7 @@ async def test_a_purge_that_fails_is_done_again_and_loses_nothing(api: Api, time
             await purge(api, machine)
         assert await owners(api) == before
     await purge(api, machine)
-    assert machine.asked[-1] == ("project", project["id"])
+    assert machine.asked[-2:] == [("project", project["id"]), ("repository", project["id"])]
     assert await owners(api) == set()
 
 
@@ -265,4 +271,4 @@ async def test_nothing_is_purged_while_something_of_it_is_on_the_machine(api: Ap
     async with db.begin(api.pool) as tx:
         await tx.execute("UPDATE instances SET forgotten_at = now()")
     await purge(api, machine)
-    assert machine.asked == [("environment", environment.id), ("project", project.id)]
+    assert machine.asked == [("environment", environment.id), ("project", project.id), ("repository", project.id)]
