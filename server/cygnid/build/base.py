@@ -64,10 +64,14 @@ class Plan:
     """The folder inside the tree that is built, relative to it: the root folder setting applied."""
     toolchain: str
     """`name-version` as chosen on this machine, or "" for static; part of the artifact's id."""
+    tools: tuple[str, ...] = ()
+    """`name-version` of further toolchains that building needs; they are not there when the release runs."""
     install_command: str | None
     """Without one, Python still gets a virtual environment."""
     install_files: tuple[str, ...] = ()
     """All that installing reads, relative to `root`; () when it reads the tree."""
+    install_made: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Name → text of files that detection made for it: it finds them in /run/made."""
     install_key: str | None = None
     """Equal keys install the same, so the installation is shared by releases; None when installing reads the tree."""
     build_command: str | None
@@ -77,7 +81,7 @@ class Plan:
     fallback: str | None = None
     """static: the file served for unknown paths (single-page apps)."""
     env: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Defaults from cygni.toml; the project's variables win."""
+    """Defaults from cygni.toml, app.json and the framework; the project's variables win."""
     reasons: tuple[str, ...] = ()
     """Log lines: what was found, what won, how to override it."""
 

@@ -14,10 +14,10 @@ from typing import ParamSpec, TypeVar
 
 from cygnid.build.base import Artifact, BuildFailed, BuildRequest, Plan
 from cygnid.build.detect import FolderFiles, detect
+from cygnid.build.detect.languages import LANGUAGES, recipe_of
 from cygnid.build.layout import Kept, Layout, remove
 from cygnid.build.process_spec import (
     APP,
-    DEPENDENCIES,
     BuildLimits,
     Corner,
     app_root,
@@ -25,10 +25,11 @@ from cygnid.build.process_spec import (
     dependencies_folder,
     dependencies_id,
     install_script,
+    installs,
     mount_points,
     prepare_folders,
     release_env,
-    toolchain_mounts,
+    release_mounts,
 )
 from cygnid.build.seal import copy_tree, finish_static, refuse_secrets, seal
 from cygnid.build.toolchains import Toolchain
@@ -37,7 +38,8 @@ from cygnid.sandbox.launch import Sandbox
 from cygnid.sandbox.launched import Finished
 
 _BYTECODE = Path(__file__).with_name("bytecode.py")
-_NOT_SERVED = frozenset({"cygni.toml", "Procfile", *DEPENDENCIES.values()})
+_DEPENDENCIES = tuple(sorted({folder for language in LANGUAGES if (folder := language.recipe.dependencies)}))
+_NOT_SERVED = frozenset({"cygni.toml", "Procfile", *_DEPENDENCIES})
 """Beside names with a leading dot: what lies in a served source folder and is not for its visitors."""
 
 
@@ -117,11 +119,13 @@ class ProcessBuilder:
             available=self._available(),
         )
         _say(request, *plan.reasons)
-        toolchain = next((t for t in self._toolchains if f"{t.language}-{t.version}" == plan.toolchain), None)
+        chains = {f"{chain.language}-{chain.version}": chain for chain in reversed(self._toolchains)}
+        toolchain = chains.get(plan.toolchain)
         corner = Corner(
             request=request,
             plan=plan,
             toolchain=toolchain,
+            tools=tuple(chains[name] for name in plan.tools),
             uv=self._uv,
             limits=self._limits,
             cache=self._layout.cache(request.project_id),
@@ -145,11 +149,11 @@ class ProcessBuilder:
             kept = await self._make(corner, digest, shared)
         else:
             _say(request, "nothing changed: the release that was built of the same source and settings is used again")
-        mounts = toolchain_mounts(toolchain) if plan.kind == "release" else ()
+        mounts = release_mounts(plan, toolchain)
         target = dependencies_folder(plan)
         if plan.kind == "release" and kept.dependencies is not None and target is not None:
             installed = self._layout.dependencies(request.project_id, kept.dependencies)
-            mounts = (*mounts, (installed / DEPENDENCIES[plan.language], target))
+            mounts = (*mounts, (installed / Path(target).name, target))
         return Artifact(
             digest=f"sha256:{digest}",
             kind=plan.kind,
@@ -170,10 +174,10 @@ class ProcessBuilder:
         release = work / "release"
         await _in_thread(copy_tree, request.tree, release, uid=request.uid, leave_out=_left_out(plan))
         if dependencies is not None:
-            _own_folder(release / plan.root / DEPENDENCIES[plan.language], request.uid)
-        if dependencies is None and corner.toolchain and (plan.install_command or plan.language == "python"):
+            _own_folder(release / plan.root / dependencies.name, request.uid)
+        elif corner.toolchain and installs(plan):
             script = install_script(plan, corner.toolchain, custom=plan.install_key is None)
-            await self._run(corner, "install", script, work=release, work_at=APP)
+            await self._run(corner, "install", script, work=release, work_at=APP, made=_make_files(corner))
         if plan.build_command:
             await self._run(corner, "build", plan.build_command, work=release, work_at=APP, dependencies=dependencies)
         if plan.kind == "release" and plan.language == "python":
@@ -200,7 +204,7 @@ class ProcessBuilder:
     async def _install_shared(self, corner: Corner, digest: str) -> Path:
         """The installation that every release with the same dependencies uses."""
         request, plan = corner.request, corner.plan
-        name = DEPENDENCIES[plan.language]
+        name = Path(dependencies_folder(plan) or "").name
         found = self._layout.use_dependencies(request.project_id, digest)
         if found is not None:
             _say(request, "dependencies: unchanged, nothing to install")
@@ -212,7 +216,8 @@ class ProcessBuilder:
         for file in plan.install_files:
             _copy_input(request.tree / plan.root, file, work, request.uid)
         script = install_script(plan, corner.toolchain, custom=False)
-        await self._run(corner, "install", script, work=work, work_at=app_root(plan))
+        made = _make_files(corner)
+        await self._run(corner, "install", script, work=work, work_at=app_root(plan), made=made)
         await _in_thread(self._finish_shared, corner, work, name)
         if not self._layout.publish(work, final):
             await remove(work)
@@ -234,7 +239,7 @@ class ProcessBuilder:
     async def _compile(self, corner: Corner, release: Path, dependencies: Path | None) -> None:
         """Compile the app's modules, so that its processes do not at each start. Files that are no Python of this
         version stay as they are."""
-        words = (_BYTECODE.read_text(), app_root(corner.plan), *DEPENDENCIES.values())
+        words = (_BYTECODE.read_text(), app_root(corner.plan), *_DEPENDENCIES)
         script = f"python -I -S -W ignore -c {' '.join(map(shlex.quote, words))} || true"
         await self._run(corner, "compile", script, work=release, work_at=APP, dependencies=dependencies, quiet=True)
 
@@ -247,6 +252,7 @@ class ProcessBuilder:
         work: Path,
         work_at: str,
         dependencies: Path | None = None,
+        made: Path | None = None,
         quiet: bool = False,
     ) -> None:
         command = name if quiet else script.splitlines()[-1]
@@ -256,7 +262,7 @@ class ProcessBuilder:
         folder.mkdir(mode=0o711, parents=True)
         corner.runs.chmod(0o711)
         started = time.monotonic()
-        spec = corner.step(name, script, work=work, work_at=work_at, dependencies=dependencies)
+        spec = corner.step(name, script, work=work, work_at=work_at, dependencies=dependencies, made=made)
         finished = await self._sandbox.run(spec)
         self._judge(command, finished)
         if not quiet:
@@ -330,8 +336,8 @@ class ProcessBuilder:
 def _left_out(plan: Plan) -> frozenset[str]:
     """What of the source is not copied: an installation made on another machine."""
     root = "" if plan.root == Path() else f"{plan.root.as_posix()}/"
-    names = [DEPENDENCIES[plan.language]] if plan.language in DEPENDENCIES else []
-    return frozenset(f"{root}{name}" for name in names)
+    folder = recipe_of(plan.language).dependencies
+    return frozenset({f"{root}{folder}"}) if folder else frozenset()
 
 
 def _is_folder_in(top: Path, path: Path) -> bool:
@@ -352,6 +358,18 @@ def _copy_input(root: Path, name: str, work: Path, uid: int | None) -> None:
     if uid is not None:
         for path in (target, *target.relative_to(work).parents):
             os.chown(work / path, uid, uid)
+
+
+def _make_files(corner: Corner) -> Path | None:
+    """The folder with what detection made for the installation, out of the build's reach; it goes with the build."""
+    if not corner.plan.install_made:
+        return None
+    folder = corner.runs / "made"
+    folder.mkdir(mode=0o755, parents=True)
+    for name, text in corner.plan.install_made.items():
+        (folder / name).write_text(text, encoding="utf-8")
+        (folder / name).chmod(0o644)
+    return folder
 
 
 async def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

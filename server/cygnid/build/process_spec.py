@@ -4,25 +4,21 @@ import hashlib
 import json
 import posixpath
 import re
-import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from cygnid.build.base import BuildRequest, Plan
+from cygnid.build.detect.language import MADE, Recipe
+from cygnid.build.detect.languages import recipe_of
 from cygnid.build.toolchains import SYSTEM, Toolchain
 from cygnid.sandbox.spec import Limits, Mount, SandboxSpec
 
 APP = "/app"
 CACHE = "/cache"
-CACHES = ("home", "uv", "pip", "npm")
-"""What of a project's cache builds see, each mounted by itself: they must not own the folder that holds them, where
-they could put links in place of them, to be followed by the platform."""
+HOME = "home"
 TOOLS = "/run/tools"
-DEPENDENCIES = {"python": ".venv", "node": "node_modules"}
-_TOOL_FOLDERS = (".cache", ".vite", ".vite-temp")
-"""Where bundlers write inside of node_modules, also when they only build."""
 _FORMAT = "1"
 """Part of every id: raise it when the same inputs would build something else."""
 
@@ -46,24 +42,28 @@ def app_root(plan: Plan) -> str:
 def dependencies_folder(plan: Plan) -> str | None:
     """Where an installation that several releases share is mounted; None: it is part of the release, or there is
     none."""
-    name = DEPENDENCIES.get(plan.language)
-    if name is None or plan.install_key is None or (plan.language == "node" and plan.install_command is None):
+    recipe = recipe_of(plan.language)
+    if recipe.dependencies is None or plan.install_key is None or not installs(plan):
         return None
-    return f"{app_root(plan)}/{name}"
+    return f"{app_root(plan)}/{recipe.dependencies}"
+
+
+def installs(plan: Plan) -> bool:
+    return plan.install_command is not None or recipe_of(plan.language).always_installs
 
 
 def dependencies_id(plan: Plan, request: BuildRequest, machine: str) -> str:
     """Hex of the hash over everything that decides what is installed."""
     where = plan.root.as_posix()
     env = json.dumps(dict(plan.env), sort_keys=True)
-    how = (plan.install_key, plan.install_command, plan.toolchain, machine)
+    how = (plan.install_key, plan.install_command, plan.toolchain, *plan.tools, machine)
     return _hash("dependencies", *how, where, env, request.env_digest, request.nonce)
 
 
 def artifact_id(plan: Plan, request: BuildRequest, machine: str) -> str:
     """Hex of the hash over everything that decides what is built."""
     what = (request.tree_digest, plan.kind, plan.root.as_posix(), plan.output_dir)
-    how = (plan.install_key, plan.install_command, plan.build_command, plan.toolchain, machine)
+    how = (plan.install_key, plan.install_command, plan.build_command, plan.toolchain, *plan.tools, machine)
     return _hash("artifact", *what, *how, request.env_digest, request.nonce)
 
 
@@ -71,40 +71,51 @@ def _hash(*inputs: str | None) -> str:
     return hashlib.sha256(json.dumps([_FORMAT, *inputs]).encode()).hexdigest()
 
 
-def search_path(plan: Plan, toolchain: Toolchain | None) -> str:
-    root = app_root(plan)
-    folders = [f"{root}/.venv/bin"] if plan.language == "python" else []
-    folders += [f"{root}/node_modules/.bin"] if plan.language == "node" else []
-    folders += [str(toolchain.bin)] if toolchain and not toolchain.bin.is_relative_to(SYSTEM) else []
+def release_env(plan: Plan, toolchain: Toolchain | None) -> dict[str, str]:
+    """What whatever runs the release needs in order to find its language."""
+    recipe = recipe_of(plan.language)
+    needed = None if recipe.runs_alone else toolchain
+    return {
+        "PATH": search_path(plan, *([needed] if needed else [])),
+        "LANG": "C.UTF-8",
+        **_filled(recipe.env, plan, toolchain),
+    }
+
+
+def search_path(plan: Plan, *toolchains: Toolchain) -> str:
+    first = toolchains[0] if toolchains else None
+    folders = [_fill(folder, plan, first) for folder in recipe_of(plan.language).path]
+    folders += [str(chain.bin) for chain in toolchains if not chain.bin.is_relative_to(SYSTEM)]
     return ":".join((*folders, "/usr/local/bin", "/usr/bin", "/bin"))
 
 
-def release_env(plan: Plan, toolchain: Toolchain | None) -> dict[str, str]:
-    """What whatever runs the release needs in order to find its language."""
-    env = {"PATH": search_path(plan, toolchain), "LANG": "C.UTF-8"}
-    if plan.language == "python":
-        env |= {"VIRTUAL_ENV": f"{app_root(plan)}/.venv", "PYTHONUNBUFFERED": "1"}
-    if plan.language == "node":
-        env |= {"NODE_ENV": "production"}
-    return env
+def _filled(texts: Mapping[str, str], plan: Plan, toolchain: Toolchain | None) -> dict[str, str]:
+    return {name: _fill(text, plan, toolchain) for name, text in texts.items()}
 
 
-def toolchain_mounts(toolchain: Toolchain | None) -> tuple[tuple[Path, str], ...]:
-    if toolchain is None or toolchain.root.is_relative_to(SYSTEM):
+def _fill(text: str, plan: Plan, toolchain: Toolchain | None) -> str:
+    where = {"root": app_root(plan), "toolchain": str(toolchain.root) if toolchain else "", "cache": CACHE}
+    return text.format_map(where)
+
+
+def toolchain_mounts(*toolchains: Toolchain) -> tuple[tuple[Path, str], ...]:
+    return tuple((chain.root, str(chain.root)) for chain in toolchains if not chain.root.is_relative_to(SYSTEM))
+
+
+def release_mounts(plan: Plan, toolchain: Toolchain | None) -> tuple[tuple[Path, str], ...]:
+    """Of the toolchain, where what was built needs it."""
+    if plan.kind == "static" or toolchain is None or recipe_of(plan.language).runs_alone:
         return ()
-    return ((toolchain.root, str(toolchain.root)),)
+    return toolchain_mounts(toolchain)
 
 
 def install_script(plan: Plan, toolchain: Toolchain, *, custom: bool) -> str:
-    """A virtual environment of Python is made where it will be used and never moved: its scripts name its path."""
-    lines: list[str] = []
-    if plan.language == "python":
-        command = plan.install_command or ""
-        seed = " --seed" if custom and re.search(r"(?<!uv )\bpip3?\b", command) else ""
-        lines.append(f"uv venv -q{seed} --python {shlex.quote(str(toolchain.python))} .venv")
-    if plan.install_command:
-        lines.append(plan.install_command)
-    return "\n".join(lines)
+    before = recipe_of(plan.language).before(toolchain, custom and _calls_pip(plan.install_command or ""))
+    return "\n".join(line for line in (before, plan.install_command) if line)
+
+
+def _calls_pip(command: str) -> bool:
+    return re.search(r"(?<!uv )\bpip3?\b", command) is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +125,7 @@ class Corner:
     request: BuildRequest
     plan: Plan
     toolchain: Toolchain | None
+    tools: tuple[Toolchain, ...] = ()
     uv: Path
     limits: BuildLimits
     cache: Path
@@ -125,23 +137,46 @@ class Corner:
     build_env: Mapping[str, str]
     """The operator's: indexes, proxies, certificates."""
 
+    @property
+    def toolchains(self) -> tuple[Toolchain, ...]:
+        return (*([self.toolchain] if self.toolchain else []), *self.tools)
+
+    @property
+    def recipes(self) -> tuple[Recipe, ...]:
+        """That of the language wins over those of its tools."""
+        return (*(recipe_of(tool.language) for tool in self.tools), recipe_of(self.plan.language))
+
+    @property
+    def caches(self) -> tuple[str, ...]:
+        """What of a project's cache builds see, each folder mounted by itself: they must not own the one that holds
+        them, where they could put links in place of them, to be followed by the platform."""
+        return (HOME, *dict.fromkeys(name for recipe in self.recipes for name in recipe.caches))
+
     def step(
-        self, name: str, script: str, *, work: Path, work_at: str, dependencies: Path | None = None
+        self,
+        name: str,
+        script: str,
+        *,
+        work: Path,
+        work_at: str,
+        dependencies: Path | None = None,
+        made: Path | None = None,
     ) -> SandboxSpec:
         """Run `script` in the app's folder. `work` is mounted at `work_at`, the only place that lasts besides the
-        cache; `dependencies` where the release will have them, read-only."""
+        cache; `dependencies` where the release will have them, and `made`, both read-only."""
         mounts = [Mount(source=work, target=work_at, writable=True)]
-        mounts += [Mount(source=self.cache / name, target=f"{CACHE}/{name}", writable=True) for name in CACHES]
-        mounts += [Mount(source=source, target=target) for source, target in toolchain_mounts(self.toolchain)]
+        mounts += [Mount(source=self.cache / name, target=f"{CACHE}/{name}", writable=True) for name in self.caches]
+        mounts += [Mount(source=source, target=target) for source, target in toolchain_mounts(*self.toolchains)]
         mounts.append(Mount(source=self.uv, target=f"{TOOLS}/uv"))
+        if made is not None:
+            mounts.append(Mount(source=made, target=MADE))
         target = dependencies_folder(self.plan)
         if dependencies is not None and target is not None:
             mounts.append(Mount(source=dependencies, target=target))
-            if self.plan.language == "node":
-                mounts += [
-                    Mount(source=self.cache / "tools" / folder, target=f"{target}/{folder}", writable=True)
-                    for folder in _TOOL_FOLDERS
-                ]
+            mounts += [
+                Mount(source=self.cache / "tools" / folder, target=f"{target}/{folder}", writable=True)
+                for folder in mount_points(self.plan)
+            ]
         return SandboxSpec(
             name=f"{self.request.id}.{name}",
             folder=self.runs / name,
@@ -165,41 +200,26 @@ class Corner:
 
     def env(self) -> dict[str, str]:
         env = release_env(self.plan, self.toolchain)
-        env["PATH"] = f"{env['PATH']}:{TOOLS}"
+        env["PATH"] = f"{search_path(self.plan, *self.toolchains)}:{TOOLS}"
         env |= {
-            "HOME": f"{CACHE}/home",
+            "HOME": f"{CACHE}/{HOME}",
             "CI": "1",
             "NO_COLOR": "1",
             "CYGNI": "1",
             "CYGNI_PROJECT_ID": self.request.project_id,
         }
-        if self.plan.language == "python":
-            env |= {
-                "UV_CACHE_DIR": f"{CACHE}/uv",
-                "UV_LINK_MODE": "copy",  # the cache is another mount, where no hard link leads
-                "UV_PYTHON_DOWNLOADS": "never",
-                "UV_NO_PROGRESS": "1",
-                "UV_COMPILE_BYTECODE": "1",
-                "UV_PROJECT_ENVIRONMENT": env["VIRTUAL_ENV"],
-                "PYC_INVALIDATION_MODE": "UNCHECKED_HASH",  # no change of time makes the app compile at its start
-                "PIP_CACHE_DIR": f"{CACHE}/pip",
-                "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-            }
-        if self.plan.language == "node":
-            env |= {
-                "npm_config_cache": f"{CACHE}/npm",
-                "npm_config_update_notifier": "false",
-                "npm_config_fund": "false",
-                "npm_config_audit": "false",
-            }
+        for tool in self.tools:
+            env |= _filled(recipe_of(tool.language).build_env, self.plan, tool)
+        env |= _filled(recipe_of(self.plan.language).build_env, self.plan, self.toolchain)
         return {**env, **self.build_env, **self.plan.env, **self.request.env}
 
 
 def prepare_folders(corner: Corner) -> list[Path]:
     """Folders of the cache that must exist and belong to the build's user; those that hold them must not."""
-    return [corner.cache / name for name in CACHES] + [corner.cache / "tools" / folder for folder in _TOOL_FOLDERS]
+    tools = [corner.cache / "tools" / folder for folder in mount_points(corner.plan)]
+    return [corner.cache / name for name in corner.caches] + tools
 
 
 def mount_points(plan: Plan) -> tuple[str, ...]:
     """Empty folders inside of a shared installation that a build's own caches lie over."""
-    return _TOOL_FOLDERS if plan.language == "node" else ()
+    return recipe_of(plan.language).scratch

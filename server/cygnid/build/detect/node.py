@@ -8,10 +8,9 @@ from typing import Any, cast
 
 from cygnid.build.base import BuildFailed
 from cygnid.build.detect.files import Files
-from cygnid.build.detect.found import Found
+from cygnid.build.detect.language import Found, Language, Look, Recipe
 from cygnid.build.detect.versions import Wish, choose, matches_node
 
-LOOKED_FOR = "Node: package.json with a start script, a main file or a build script; server.js"
 _SITES = {  # dependency → (output folder, unknown paths go to index.html)
     "vite": ("dist", True),
     "react-scripts": ("build", True),
@@ -33,12 +32,11 @@ _INSTALL_KEYS = (
 )
 
 
-def detect(files: Files, available: Sequence[str], *, started: frozenset[str] = frozenset()) -> Found | None:
-    """`started`: programs that the app's own commands begin with. Raises BuildFailed when it is Node and
-    package.json cannot be read, or its version is missing."""
+def detect(look: Look) -> Found | None:
+    files = look.files
     names = files.names()
     if "package.json" not in names:
-        return _without_package(files, names, available, started)
+        return _without_package(look, names)
     package = _package(files)
     scripts = {key: value for key, value in _table(package, "scripts").items() if isinstance(value, str)}
     dependencies = {*_table(package, "dependencies"), *_table(package, "devDependencies")}
@@ -51,7 +49,7 @@ def detect(files: Files, available: Sequence[str], *, started: frozenset[str] = 
         return None  # a static site that keeps its tools in package.json
     else:
         site = None
-    version = choose("Node", available, _wish(files, package), matches_node)
+    version = choose("Node", look.versions("node"), _wish(files, package), matches_node)
     command, inputs, key, notes = _install(files, names, package, scripts)
     return Found(
         language="node",
@@ -74,13 +72,11 @@ def detect(files: Files, available: Sequence[str], *, started: frozenset[str] = 
     )
 
 
-def _without_package(
-    files: Files, names: Sequence[str], available: Sequence[str], started: frozenset[str]
-) -> Found | None:
+def _without_package(look: Look, names: Sequence[str]) -> Found | None:
     is_there = "server.js" in names
-    if not is_there and "node" not in started:
+    if not is_there and not look.started:
         return None
-    version = choose("Node", available, _wish(files, {}), matches_node)
+    version = choose("Node", look.versions("node"), _wish(look.files, {}), matches_node)
     return Found(
         language="node",
         evidence="server.js" if is_there else "a command that starts with node",
@@ -162,3 +158,25 @@ def _start(scripts: dict[str, str], package: dict[str, Any], names: Sequence[str
         if first in names or f"{first}.js" in names:
             return f"node {main}"
     return next((f"node {name}" for name in ("server.js", "app.js", "index.js") if name in names), None)
+
+
+LANGUAGE = Language(
+    name="node",
+    looked_for="Node: package.json with a start script, a main file or a build script; server.js",
+    detect=detect,
+    names=frozenset({"express", "next", "nuxt", "vite", "astro", "react-scripts", "fastify", "koa"}),
+    programs=frozenset({"node"}),
+    recipe=Recipe(
+        dependencies="node_modules",
+        path=("{root}/node_modules/.bin",),
+        env={"NODE_ENV": "production"},
+        build_env={
+            "npm_config_cache": "{cache}/npm",
+            "npm_config_update_notifier": "false",
+            "npm_config_fund": "false",
+            "npm_config_audit": "false",
+        },
+        caches=("npm",),
+        scratch=(".cache", ".vite", ".vite-temp"),  # bundlers write there also when they only build
+    ),
+)

@@ -1,24 +1,20 @@
 """From settings, cygni.toml, Procfile and detection to one Plan, in this order, saying which one decided what."""
 
 import posixpath
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cygnid.build import cygni_toml
 from cygnid.build.base import BuildFailed, BuildSettings, Plan, ProcessPlan
 from cygnid.build.cygni_toml import CygniToml, ProcessSettings
-from cygnid.build.detect import node, procfile, python, static
-from cygnid.build.detect.files import Below, Files
-from cygnid.build.detect.found import Found
+from cygnid.build.detect import procfile
+from cygnid.build.detect.files import Below, Files, MemoryFiles
+from cygnid.build.detect.language import Found, Look
+from cygnid.build.detect.languages import LANGUAGES
 
 MAX_PROCESSES = 50
 API, DETECTED = "API settings", "detected"
-_LANGUAGE_OF = {
-    **dict.fromkeys(("python", "django", "flask", "fastapi", "starlette", "quart", "litestar"), "python"),
-    **dict.fromkeys(("node", "express", "next", "nuxt", "vite", "astro", "react-scripts", "fastify", "koa"), "node"),
-    **dict.fromkeys(("static", "html"), "static"),
-}
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,8 @@ def detect(
     named = [command for name, command in procs.items() if name != "release"]
     named += [process.command for process in toml.processes.values() if process.command]
     started = frozenset(command.split()[0] for command in named if command.split())
-    found = _language(below, prefer, available, reasons, started)
+    above: Files = files if root else MemoryFiles({})
+    found = _language(Look(files=below, available=available, above=above, root=root), prefer, reasons, started)
 
     def pick(name: str, detected: str | None) -> Choice | None:
         for value, source in (
@@ -55,7 +52,7 @@ def detect(
 
     install = pick("install_command", found.install_command if found else None)
     build = pick("build_command", found.build_command if found else None)
-    release = pick("release_command", None)
+    release = pick("release_command", found.release_command if found else None)
     commands = _commands(procs, toml, found)
     _check_sizes({"install": install, "build": build, "release": release, **commands}, len(commands))
     output = pick("output_dir", found.output_dir if found and not commands else None)
@@ -86,15 +83,17 @@ def detect(
         framework=found.framework if found else None,
         root=Path(root),
         toolchain=f"{language}-{found.version}" if found and found.version else "",
+        tools=found.tools if found else (),
         install_command=install.value if install else None,
         install_files=() if custom_install or not found else found.install_files,
+        install_made={} if custom_install or not found else found.install_made,
         install_key=None if custom_install or not found else found.install_key,
         build_command=build.value if build else None,
         output_dir=posixpath.normpath(output.value) if is_static and output else None,
         release_command=release.value if release and not is_static else None,
         processes=tuple(_process(name, choice.value, toml.processes.get(name)) for name, choice in kept.items()),
         fallback=(toml.fallback or (found.fallback if found else None)) if is_static else None,
-        env=dict(toml.env),
+        env={**(found.env if found else {}), **toml.env},
         reasons=tuple(reasons),
     )
 
@@ -125,30 +124,24 @@ def _inside(folder: str | None, source: str) -> str:
     return "" if path == "." else path
 
 
-def _language(
-    files: Files,
-    prefer: str | None,
-    available: Mapping[str, Sequence[str]],
-    reasons: list[str],
-    started: frozenset[str],
-) -> Found | None:
-    detectors: dict[str, Callable[[frozenset[str]], Found | None]] = {
-        "python": lambda programs: python.detect(files, available.get("python", ()), started=programs),
-        "node": lambda programs: node.detect(files, available.get("node", ()), started=programs),
-        # pages beside a program of the app's own are the program's to serve
-        "static": lambda programs: static.detect(files) if programs == started else None,
-    }
-    preferred = _LANGUAGE_OF.get(prefer.lower()) if prefer else None
+def _language(look: Look, prefer: str | None, reasons: list[str], started: frozenset[str]) -> Found | None:
+    wanted = prefer.lower() if prefer else None
+    ordered = sorted(LANGUAGES, key=lambda language: wanted not in (language.name, *language.names))
     # what lies there says more than what is started: a command may be a helper's
     for programs in (frozenset[str](), started):
-        for language in sorted(detectors, key=lambda name: name != preferred):
-            if found := detectors[language](programs):
-                named = f"{found.language} {found.version}".strip()
-                framework = f" ({found.framework})" if found.framework else ""
-                reasons.append(f"{named}{framework}: recognised by {found.evidence}")
-                if found.language == "python" and "package.json" in files.names():
-                    reasons.append("note: package.json is there too; set the framework to node to build that instead.")
-                return found
+        for language in ordered:
+            if language.name == "static" and programs != started:
+                continue  # pages beside a program of the app's own are the program's to serve
+            found = language.detect(replace(look, started=programs & language.programs))
+            if found is None:
+                continue
+            named = f"{found.language} {found.version}".strip()
+            framework = f" ({found.framework})" if found.framework else ""
+            reasons.append(f"{named}{framework}: recognised by {found.evidence}")
+            reasons += [f"{tool.replace('-', ' ', 1)}: for the build" for tool in found.tools]
+            if found.language == "python" and "package.json" in look.files.names():
+                reasons.append("note: package.json is there too; set the framework to node to build that instead.")
+            return found
     return None
 
 
@@ -214,7 +207,7 @@ def _startable(found: Found) -> str:
 def _nothing(files: Files, root: str) -> BuildFailed:
     names = files.names()
     there = ", ".join(names[:20]) + (", …" if len(names) > 20 else "") if names else "nothing"
-    looked = f"{python.LOOKED_FOR}; {node.LOOKED_FOR}; {static.LOOKED_FOR}; Procfile; cygni.toml"
+    looked = "; ".join((*(language.looked_for for language in LANGUAGES), "Procfile", "cygni.toml"))
     return BuildFailed(
         "nothing_detected",
         f"Nothing was recognised in {root or 'the top folder'}. Looked for: {looked}. Found: {there}.",

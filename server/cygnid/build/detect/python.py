@@ -3,33 +3,33 @@
 import hashlib
 import posixpath
 import re
+import shlex
 import tomllib
 from collections.abc import Sequence
 from typing import Any, cast
 
 from cygnid.build.base import BuildFailed
 from cygnid.build.detect.files import Files
-from cygnid.build.detect.found import Found
+from cygnid.build.detect.language import Found, Language, Look, Recipe
 from cygnid.build.detect.versions import Wish, choose, matches_python
+from cygnid.build.toolchains import Toolchain
 
-LOOKED_FOR = "Python: requirements.txt, pyproject.toml, manage.py, or app.py, main.py, server.py that reads PORT"
 MODULES = ("wsgi", "asgi", "app", "main", "application", "server", "api")
 _FRAMEWORKS = ("django", "flask", "fastapi", "starlette", "quart", "litestar", "bottle", "falcon")
 _PROGRAMS = frozenset({"python", "python3", "gunicorn", "uvicorn", "hypercorn", "flask", "celery"})
 _ASGI = frozenset({"fastapi", "starlette", "quart", "litestar"})
 
 
-def detect(files: Files, available: Sequence[str], *, started: frozenset[str] = frozenset()) -> Found | None:
-    """`started`: programs that the app's own commands begin with. Raises BuildFailed when it is Python and
-    a file of it cannot be read, or its version is missing."""
+def detect(look: Look) -> Found | None:
+    files = look.files
     names = files.names()
     by_file = [name for name in ("requirements.txt", "pyproject.toml", "uv.lock", "manage.py") if name in names]
     script = None if by_file else _script(files, names)
-    named = sorted(started & _PROGRAMS)
+    named = sorted(look.started)
     if not by_file and script is None and not named:
         return None
     project = _pyproject(files)
-    version = choose("Python", available, _wish(files, project), matches_python)
+    version = choose("Python", look.versions("python"), _wish(files, project), matches_python)
     install = _install(files, names, project)
     dependencies = _dependencies(files, install[1], project)
     framework = next((name for name in _FRAMEWORKS if name in dependencies), None)
@@ -201,3 +201,36 @@ def _script(files: Files, names: Sequence[str]) -> str | None:
         if name in names and re.search(r"\bPORT\b", files.read(name) or ""):
             return name
     return None
+
+
+def _venv(toolchain: Toolchain, with_pip: bool) -> str:
+    """Made where it will be used and never moved: its scripts name its path."""
+    return f"uv venv -q{' --seed' if with_pip else ''} --python {shlex.quote(str(toolchain.python))} .venv"
+
+
+LANGUAGE = Language(
+    name="python",
+    looked_for="Python: requirements.txt, pyproject.toml, manage.py, or app.py, main.py, server.py that reads PORT",
+    detect=detect,
+    names=frozenset(_FRAMEWORKS),
+    programs=_PROGRAMS,
+    recipe=Recipe(
+        dependencies=".venv",
+        always_installs=True,
+        before=_venv,
+        path=("{root}/.venv/bin",),
+        env={"VIRTUAL_ENV": "{root}/.venv", "PYTHONUNBUFFERED": "1"},
+        build_env={
+            "UV_CACHE_DIR": "{cache}/uv",
+            "UV_LINK_MODE": "copy",  # the cache is another mount, where no hard link leads
+            "UV_PYTHON_DOWNLOADS": "never",
+            "UV_NO_PROGRESS": "1",
+            "UV_COMPILE_BYTECODE": "1",
+            "UV_PROJECT_ENVIRONMENT": "{root}/.venv",
+            "PYC_INVALIDATION_MODE": "UNCHECKED_HASH",  # no change of time makes the app compile at its start
+            "PIP_CACHE_DIR": "{cache}/pip",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        },
+        caches=("uv", "pip"),
+    ),
+)
