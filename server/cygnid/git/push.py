@@ -51,7 +51,7 @@ class Push:
         self._reader, self._writer = hook
         self._has_turn = False
         self._push_id: str | None = None
-        self._noting: asyncio.Task[list[Outcome]] | None = None
+        self._noting: asyncio.Task[list[Outcome] | None] | None = None
 
     async def converse(self) -> None:
         """Answer both hooks; returns when git has no more of them."""
@@ -121,9 +121,13 @@ class Push:
         outcomes = await asyncio.shield(self._noting)
         self._give_turn()
         self._stored()
+        if outcomes is None:
+            await self.say("What it deploys is shown by `cygni deployments`.")
+            return
         await tell(self._services, self._project, outcomes, self.say)
 
-    async def _note(self, updates: list[RefUpdate]) -> list[Outcome]:
+    async def _note(self, updates: list[RefUpdate]) -> list[Outcome] | None:
+        """None: it took so long that somebody else took note of it."""
         assert self._push_id is not None, "git asks before it stores"
         async with read(self._services.pool) as reader:
             wanted = await pushes.wanted(reader, self._project, updates)
@@ -134,7 +138,7 @@ class Push:
                     commits[sha] = pushes.commit_of(told)
         async with begin(self._services.pool) as tx:
             push = await actions.take_push(tx, self._push_id)
-            return [] if push is None else await pushes.take_note(tx, push, updates, commits)
+            return None if push is None else await pushes.take_note(tx, push, updates, commits)
 
     def _give_turn(self) -> None:
         if self._has_turn:

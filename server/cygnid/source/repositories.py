@@ -10,6 +10,7 @@ import re
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -28,7 +29,7 @@ _ID = re.compile(r"proj_[0-9a-z]{26}")
 _SHA = re.compile(r"[0-9a-f]{40}")
 _MESSAGE_CHARACTERS = 500
 _OUTPUT_BYTES = 1 << 20
-_SECONDS = 60.0
+_SECONDS, _GRACE_SECONDS, _ABANDONED_SECONDS = 60.0, 3.0, 86400.0
 _ATTRIBUTES = "* -export-ignore -export-subst\n"
 """`git archive` gives exactly what was committed; these come before what the tree's own .gitattributes say."""
 
@@ -131,7 +132,9 @@ class Repositories:
         )
 
     async def collect(self, project_id: str) -> None:
-        """`git gc --auto`, within limits: what it does not end, it begins again after a later push."""
+        """`git gc --auto`, within limits: what it does not end, it begins again after a later push. What pushes that
+        were killed have left is removed first."""
+        await asyncio.to_thread(_sweep, self.path(project_id))
         await self._git(
             project_id, "-c", "gc.auto=2000", "-c", "gc.pruneExpire=30.days", "gc", "--auto", "--quiet",
             writes=True, seconds=self.limits.collect_seconds,
@@ -260,8 +263,15 @@ class Running:
         await asyncio.shield(self._end())
 
     async def _end(self) -> None:
-        await self._launched.kill()
+        # git is told before it is killed: it removes what it has received by halves
+        await self._launched.stop(grace_seconds=_GRACE_SECONDS)
         await asyncio.to_thread(remove_tree, self._folder)
+
+
+def _sweep(repository: Path) -> None:
+    for path in repository.glob("objects/tmp_objdir-*"):
+        if path.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
+            remove_tree(path)
 
 
 def _tail(path: Path) -> str:

@@ -47,3 +47,11 @@ async def left_over(read: Read, before: datetime) -> Sequence[PushRow]:
         f"SELECT {_PUSH} FROM repository_pushes WHERE begun_at < $1 ORDER BY begun_at, id",  # noqa: S608  constant
         before,
     )
+
+
+async def pushed_to(read: Read, since: datetime) -> Sequence[str]:
+    """The projects whose branches or tags have changed since."""
+    found: list[str] = await read.value(
+        "SELECT coalesce(array_agg(DISTINCT project_id), '{}') FROM repository_refs WHERE updated_at >= $1", since
+    )
+    return found
