@@ -22,6 +22,7 @@ from cygnid.core.work import Work, Worker, overdue_seconds, works_in
 from cygnid.git.server import GitServer
 from cygnid.resources.audit import tasks as audit
 from cygnid.resources.deployments import tasks as deployments
+from cygnid.resources.deployments import watching
 from cygnid.resources.instances import tasks as instances
 from cygnid.resources.logs import tasks as logs
 from cygnid.resources.platform import actions
@@ -31,7 +32,7 @@ from cygnid.resources.routes import tasks as routes
 from cygnid.resources.uploads import tasks as uploads
 from cygnid.settings import Settings
 
-TASKS: tuple[ModuleType, ...] = (platform, projects, audit, logs, uploads, instances, routes, deployments)
+TASKS: tuple[ModuleType, ...] = (platform, projects, audit, logs, uploads, instances, routes, deployments, watching)
 """Each noun's `tasks`: its reconcilers and its work on due rows."""
 
 _BEAT_SECONDS, _EARLY_BEAT_SECONDS = 5.0, 0.5

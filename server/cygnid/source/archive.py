@@ -46,7 +46,7 @@ class ArchiveSource:
 
     def __init__(self, *, uid: int | None = None, limits: ArchiveLimits | None = None) -> None:
         self._uid = uid if os.getuid() == 0 else None
-        self._limits = limits or ArchiveLimits()
+        self.limits = limits or ArchiveLimits()
         self._unpacker = _Unpacker()
         weakref.finalize(self, self._unpacker.close)
 
@@ -69,7 +69,7 @@ class ArchiveSource:
         """What child and server wrote; when it is there the child has ended."""
         request: unpack.Request = {
             "content_type": spec.content_type,
-            "limits": asdict(self._limits),
+            "limits": asdict(self.limits),
             "uid": self._uid,
         }
         ours, theirs = socket.socketpair()
@@ -88,7 +88,7 @@ class ArchiveSource:
                 os.close(folder)
         reading = asyncio.ensure_future(reader.read())
         try:
-            return await asyncio.wait_for(asyncio.shield(reading), self._limits.seconds * 2)
+            return await asyncio.wait_for(asyncio.shield(reading), self.limits.seconds * 2)
         except TimeoutError:
             raise self._too_slow() from None
         finally:
@@ -116,7 +116,7 @@ class ArchiveSource:
 
     def _too_slow(self) -> SourceInvalid:
         return SourceInvalid(
-            f"The archive took more than {self._limits.seconds} s to read.",
+            f"The archive took more than {self.limits.seconds} s to read.",
             hint="Leave out what can be built or downloaded: node_modules, .venv, build output.",
         )
 

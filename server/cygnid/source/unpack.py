@@ -39,7 +39,7 @@ class Member:
 
 
 class Request(TypedDict):
-    content_type: Literal["application/gzip", "application/zstd", "application/zip"]
+    content_type: Literal["application/gzip", "application/zstd", "application/zip", "application/x-tar"]
     limits: dict[str, int]
     """The fields of ArchiveLimits."""
     uid: int | None
@@ -150,6 +150,8 @@ def entries(file: IO[bytes], content_type: str, limits: dict[str, int]) -> Entri
         import gzip  # noqa: PLC0415
 
         plain: Any = gzip.GzipFile(fileobj=file)
+    elif content_type == "application/x-tar":
+        plain = file
     else:
         import zstandard  # noqa: PLC0415
 

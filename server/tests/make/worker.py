@@ -26,7 +26,7 @@ from cygnid.resources.instances import tasks as instances
 from cygnid.resources.logs import tasks as logs
 from cygnid.resources.routes import tasks as routes
 from cygnid.resources.uploads import queries as uploads
-from cygnid.source.base import ArchiveSpec, Tree
+from cygnid.source.base import ArchiveSpec, GitSpec, Tree
 from tests.fakes.builder import FakeBuilder
 from tests.fakes.edge import FakeEdge
 from tests.fakes.runtime import FakeRuntime
@@ -48,7 +48,7 @@ class HeldSource(FakeSource):
         super().__init__()
         self.hold: asyncio.Event | None = None
 
-    async def fetch(self, spec: ArchiveSpec, into: Path) -> Tree:
+    async def fetch(self, spec: ArchiveSpec | GitSpec, into: Path) -> Tree:
         if self.hold is not None:
             await self.hold.wait()
         return await super().fetch(spec, into)

@@ -37,6 +37,7 @@ from cygnid.resources.instances import queries as instances
 from cygnid.resources.projects import actions as projects
 from cygnid.resources.projects.access import EnvironmentAccess
 from cygnid.resources.projects.queries import ProjectRow
+from cygnid.resources.repositories import queries as repositories
 from cygnid.resources.uploads import actions as uploads
 from cygnid.resources.uploads import queries as upload_queries
 from cygnid.source.git_url import is_ref
@@ -78,7 +79,7 @@ async def create_deployment(
     elif asked.upload_id is None:
         new = New(
             type="deploy",
-            source=_git_source(access.project, asked),
+            source=await _git_source(tx, access.project, asked),
             commit_sha=asked.commit_sha,
             fresh=asked.clear_cache,
             strategy=asked.strategy,
@@ -343,19 +344,24 @@ def _require_one(asked: DeploymentCreate) -> None:
             raise ValidationError.one(name, f"Is no name that git takes for a {name}")
 
 
-def _git_source(project: ProjectRow, asked: DeploymentCreate) -> GitSource | PushSource:
+async def _git_source(tx: Tx, project: ProjectRow, asked: DeploymentCreate) -> GitSource | PushSource:
     """What branch, tag and commit mean for the project: its git source, or what was pushed to it where it has none.
     Raises InvalidState where there is neither."""
     branch, tag = asked.branch, asked.tag
     if branch is None and tag is None and asked.commit_sha is None:
         branch = project.branch
-    if project.source is None:
+    if project.source is not None:
+        return GitSource(repository_url=project.source.repository_url, branch=branch, tag=tag)
+    if await repositories.is_empty(tx, project.id):
         raise InvalidState(
             "This project has no git source, and nothing was pushed to it.",
-            hint=f'Set {{"source": {{"repositoryUrl": …}}}} by PATCH /v1/projects/{project.id}.'
+            hint=f'Set {{"source": {{"repositoryUrl": …}}}} by PATCH /v1/projects/{project.id}, or push to its gitUrl.'
             " Or deploy a folder: cygni deploy.",
         )
-    return GitSource(repository_url=project.source.repository_url, branch=branch, tag=tag)
+    if (branch or tag) and await repositories.ref(tx, project.id, branch=branch, tag=tag) is None:
+        what = f"branch {branch}" if tag is None else f"tag {tag}"
+        raise InvalidState(f"No {what} was pushed to this project.", hint="Push it to the project's gitUrl first.")
+    return PushSource(branch=branch, tag=tag)
 
 
 async def _origin(tx: Tx, row: DeploymentRow) -> DeploymentRow | None:

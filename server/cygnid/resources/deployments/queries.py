@@ -220,6 +220,27 @@ async def events(read: Read, deployment_id: str, query: PageQuery) -> Page[Deplo
     )
 
 
+async def following(read: Read) -> list[str]:
+    """The projects of which some environment follows a branch of their git source."""
+    found: list[str] = await read.value(
+        """SELECT coalesce(array_agg(p.id), '{}') FROM projects p
+           WHERE p.status = 'active' AND p.source IS NOT NULL AND EXISTS (
+               SELECT FROM environments e WHERE e.project_id = p.id AND e.deleted_at IS NULL AND e.auto_deploy
+                   AND (e.branch IS NOT NULL OR e.name = 'production'))"""
+    )
+    return found
+
+
+async def is_resolving(read: Read, environment_id: str, branch: str | None) -> bool:
+    """Whether a deployment of this branch has yet to find out which commit it is of."""
+    return await read.value(
+        """SELECT EXISTS (SELECT FROM deployments WHERE environment_id = $1 AND finished_at IS NULL
+               AND commit_sha IS NULL AND source ->> 'type' = 'git' AND source ->> 'branch' = $2)""",
+        environment_id,
+        branch,
+    )
+
+
 async def is_pruning(read: Read, project_id: str) -> bool:
     """Whether an artifact of the project is on its way from the disk: a build might find half of it. One that cannot be
     removed is not waited for."""

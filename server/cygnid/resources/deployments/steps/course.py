@@ -148,6 +148,7 @@ async def _build(attempt: Attempt) -> None:
         async with attempt.begin() as tx:
             attempt.require_wanted()
             steps = attempt.told("source", fetched.message, attempt.steps(source="success", build="running"))
+            await source.keep_commit(tx, attempt, fetched.tree)
             await attempt.store_steps(tx, steps)
             await attempt.close_logs(tx, "source")
         artifact = await build.build_artifact(attempt, fetched.tree)

@@ -12,6 +12,7 @@ async def clean_up(attempt: Attempt) -> None:
     """End what this and earlier attempts run on the machine, and remove their trees. Their instances are the release's,
     and taken away with it."""
     for number in range(1, attempt.claim.attempt + 1):
+        await attempt.backends.source.kill(source.folder(attempt, number))
         await attempt.backends.builder.kill(f"{attempt.row.id}.{number}")
         await attempt.backends.runtime.kill(f"{attempt.row.id}.release.{number}")
     await source.remove_trees(attempt)
