@@ -37,9 +37,13 @@ docs: install ## what is made from the code: pages of docs/, openapi.json, the t
 	$(PY) scripts/docs.py
 	.venv/bin/cygnid openapi > openapi.json
 	cd server && ../$(PY) -m tests.rules.test_permissions && ../$(PY) -m tests.rules.test_flow
+	cd sdk && ../$(PY) -m generator
+
+sdk: install ## the SDKs' generated files and docs/reference, from openapi.json and sdk/behavior.json
+	cd sdk && ../$(PY) -m generator
 
 lock: install ## new versions into requirements.lock, hashes and no addresses
 	.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group dev \
 	  --no-emit-package cygnid --no-emit-package cygni-cli --no-emit-package cygni --upgrade pyproject.toml -o requirements.lock
 
-.PHONY: help install up down lint test check docs lock
+.PHONY: help install up down lint test check docs sdk lock

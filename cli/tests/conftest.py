@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cygni._runtime import retry
+from cygni._runtime import behavior
 from cygni_cli.context import Context
 from cygni_cli.main import run
 from tests.fake_api import KEY, FakeApi, usual_routes
@@ -34,7 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # the search for cygni.toml ends here
     (work / ".git").mkdir(parents=True)
     monkeypatch.chdir(work)
-    monkeypatch.setattr(retry, "FIRST_DELAY_SECONDS", 0.01)
+    monkeypatch.setattr(behavior, "FIRST_DELAY_SECONDS", 0.01)
     return work
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jinja2
 
@@ -54,7 +54,9 @@ def render(language: Language, api: Api) -> Files:
     files = language.format(language.render(api))
     for name, text in files.items():
         if _MARK_START not in _head(text.encode()):
-            raise ValueError(f"{language.folder}/{name} does not carry the mark: put `{{{{ mark }}}}` in its first lines")
+            raise ValueError(
+                f"{language.folder}/{name} does not carry the mark: put `{{{{ mark }}}}` in its first lines"
+            )
     return files
 
 
@@ -103,7 +105,7 @@ def templates(folder: Path, **filters: Callable[..., Any]) -> jinja2.Environment
     )
     spellings = (names.snake, names.kebab, names.pascal, names.camel, names.constant, names.singular)
     found.filters |= {each.__name__: each for each in spellings} | filters
-    found.globals["mark"] = MARK
+    cast("dict[str, Any]", found.globals)["mark"] = MARK
     return found
 
 
@@ -118,5 +120,3 @@ def _head(content: bytes) -> bytes:
 
 def _is_same(path: Path, text: str) -> bool:
     return path.is_file() and path.read_bytes() == text.encode()
-
-

@@ -96,7 +96,7 @@ class Union:
 
 @dataclass(frozen=True)
 class Param:
-    """`wire` is how the path or the query says it (`createdAt[gte]`), `name` what a method calls it (`createdAtGte`)."""
+    """`wire` is how path or query say it (`createdAt[gte]`), `name` what a method calls it (`createdAtGte`)."""
 
     name: str
     wire: str

@@ -84,9 +84,7 @@ def _method(operation: Json, http_method: str, path: str, schemas: Schemas) -> M
         body=body,
         media=media,
         answer=_answer(operation, where, schemas),
-        errors=tuple(
-            Error(int(status), tuple(codes)) for status, codes in operation.get("x-cygni-errors", {}).items()
-        ),
+        errors=tuple(Error(int(status), tuple(codes)) for status, codes in operation.get("x-cygni-errors", {}).items()),
         scope=operation.get("x-cygni-scope"),
         is_public=operation.get("security") == [{}],
         headers=tuple(one["name"] for one in parameters if one["in"] == "header"),

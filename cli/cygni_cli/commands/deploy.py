@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from cygni import NotFoundError, PermissionDeniedError, Response, segment
+from cygni.types import Upload
 from cygni_cli.command import command, in_project
 from cygni_cli.context import Context, Place
 from cygni_cli.errors import CliError
@@ -150,16 +151,16 @@ def team_id(ctx: Context, slug: str) -> str:
     raise CliError(f"There is no team {slug}.", why=f"Your teams: {slugs}.", fix=fix, code="not_found")
 
 
-def _upload(ctx: Context, folder: Path) -> dict[str, Any]:
+def _upload(ctx: Context, folder: Path) -> Upload:
     began = time.monotonic()
     ctx.talk.passing("  Packing …")
 
     def progress(sent: int, total: int) -> None:
         ctx.talk.passing(f"  Upload   {size(sent)} of {size(total)}")
 
-    upload = ctx.client.upload_directory(folder, on_progress=progress).data
+    upload = ctx.client.uploads.from_directory(folder, on_progress=progress)
     took = seconds((time.monotonic() - began) * 1000)
-    ctx.talk.step("✓", "Upload", size(upload["sizeBytes"] or 0), took)
+    ctx.talk.step("✓", "Upload", size(upload.size_bytes or 0), took)
     return upload
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from cygni import AsyncCygniClient, CygniClient, CygniError, StreamEnd, StreamEvent
-from cygni._runtime import retry
+from cygni._runtime import behavior, uploads
 
 
 @dataclass
@@ -162,17 +162,23 @@ class Blocking:
 
         return self._run(collect())
 
-    def upload_file(self, *args: Any, **options: Any) -> Any:
-        return self._run(self._client.upload_file(*args, **options))
+    def upload_file(self, path: Any, content_type: str, *, on_progress: Any = None) -> Any:
+        return self._run(self._client.run_upload(uploads.upload_file(path, content_type, on_progress)))
 
     def upload_directory(self, *args: Any, **options: Any) -> Any:
-        return self._run(self._client.upload_directory(*args, **options))
+        return self._run(self._client.uploads.from_directory(*args, **options))
 
     def close(self) -> None:
         self._run(self._client.close())
 
 
 class Direct(CygniClient):
+    def upload_file(self, path: Any, content_type: str, *, on_progress: Any = None) -> Any:
+        return self.run_upload(uploads.upload_file(path, content_type, on_progress))
+
+    def upload_directory(self, *args: Any, **options: Any) -> Any:
+        return self.uploads.from_directory(*args, **options)
+
     def items(self, path: str, query: Any = None) -> list[Any]:
         return list(self.paginate(path, query))
 
@@ -219,7 +225,7 @@ def client(make_client: Callable[..., Any]) -> Any:
 
 @pytest.fixture(autouse=True)
 def short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "FIRST_DELAY_SECONDS", 0.01)
+    monkeypatch.setattr(behavior, "FIRST_DELAY_SECONDS", 0.01)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ def test_the_version_is_the_packages():
 
 def test_all_that_is_promised_is_there():
     assert {name for name in cygni.__all__ if not hasattr(cygni, name)} == set()
-    assert cygni.AsyncCygniClient.__module__ == "cygni._runtime.async_client"
+    assert cygni.AsyncCygniClient.__module__ == "cygni._async_client"
 
 
 def test_importing_it_loads_no_http_library():

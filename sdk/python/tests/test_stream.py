@@ -1,8 +1,7 @@
 import pytest
 
 from cygni import APIConnectionError, NotFoundError, StreamEnd
-from cygni._runtime import async_client
-from cygni._runtime import client as sync_client
+from cygni._runtime import behavior
 
 SSE = {"Content-Type": "text/event-stream"}
 END = b'event: end\ndata: {"reason":"finished","status":"success","exitCode":0}\n\n'
@@ -49,8 +48,7 @@ def test_a_stream_begins_after_a_given_event(client, server, reply):
 
 
 def test_silence_is_a_broken_line(client, server, reply, monkeypatch):
-    monkeypatch.setattr(sync_client, "HEARTBEAT_TIMEOUT_SECONDS", 0.2)
-    monkeypatch.setattr(async_client, "HEARTBEAT_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(behavior, "HEARTBEAT_TIMEOUT_SECONDS", 0.2)
     server.script = [reply(headers=SSE, parts=[log(1)], hold=True), reply(headers=SSE, parts=[log(2), END])]
     events, end, _ = client.stream("/v1/logs/stream")
     assert messages(events) == ["line 1", "line 2"]

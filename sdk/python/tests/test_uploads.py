@@ -95,6 +95,6 @@ def test_a_directory(client, server, reply, tmp_path):
         return reply(201, upload(0))
 
     server.script = [create]
-    assert client.upload_directory(tmp_path).data["status"] == "complete"
+    assert client.upload_directory(tmp_path).status == "complete"
     assert server.requests[0].json["contentType"] == "application/gzip"
     assert hashlib.sha256(server.requests[1].body).hexdigest() == server.requests[0].json["sha256"]

@@ -94,7 +94,7 @@ def test_an_upload_goes_on_after_the_line_broke(shared: Installation, relay: Rel
         told.append(sent)
 
     with CygniClient(shared.token, base_url=relay.url) as client:
-        upload = client.upload_directory(folder, on_progress=progress).data
+        upload = client.uploads.from_directory(folder, on_progress=progress).to_dict()
     assert relay.cuts == 1
     assert (upload["status"], upload["sha256"]) == ("complete", digest)
     assert told[0] == 0
@@ -105,7 +105,7 @@ def test_an_upload_goes_on_after_the_line_broke(shared: Installation, relay: Rel
 def test_a_stream_goes_on_after_the_line_broke_and_ends_with_the_status(shared: Installation, relay: Relay) -> None:
     with CygniClient(shared.token, base_url=relay.url) as client:
         client.request("POST", "/v1/projects", json={"name": "streamed"})
-        upload = client.upload_directory(EXAMPLES / "hello").data
+        upload = client.uploads.from_directory(EXAMPLES / "hello").to_dict()
         body = {"projectId": "streamed", "uploadId": upload["id"]}
         deployment = client.request("POST", "/v1/deployments", json=body).data
         path = f"/v1/deployments/{deployment['id']}/logs/stream"

@@ -9,6 +9,7 @@ CODE, TESTS = 400, 600
 TREES = (
     "server/cygnid",
     "cli/cygni_cli",
+    "sdk/generator",
     "sdk/python/cygni",
     "server/tests",
     "cli/tests",
@@ -23,10 +24,12 @@ def too_long(root: Path) -> list[str]:
     found: list[str] = []
     for file in sorted(path for tree in TREES for path in (root / tree).rglob("*.py")):
         name = file.relative_to(root).as_posix()
-        lines = len(file.read_text().splitlines())
+        lines = file.read_text().splitlines()
+        if any("@generated" in line for line in lines[:5]):
+            continue  # nobody reads or writes it: its template is what is kept short
         ceiling = GRANTED.get(name, TESTS if "/tests/" in f"/{name}" else CODE)
-        if lines > ceiling:
-            found.append(f"{name} has {lines} lines, {ceiling} are allowed: split it by verb family")
+        if len(lines) > ceiling:
+            found.append(f"{name} has {len(lines)} lines, {ceiling} are allowed: split it by verb family")
     return found
 
 

@@ -159,7 +159,7 @@ async def make_world(api: Api, folder: Path) -> World:
         "/env",
         json={"projectId": project, "key": "COLOR", "value": "a-secret-value", "environments": ["production"]},
     )
-    upload = (await owner.upload_directory(source)).data["id"]
+    upload = (await owner.uploads.from_directory(source)).id
     pending = await owner.request(
         "POST", "/uploads", json={"sizeBytes": 4, "sha256": "0" * 64, "contentType": "application/gzip"}
     )

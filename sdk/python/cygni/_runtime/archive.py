@@ -10,24 +10,16 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO
 
+from . import tar
+from .behavior import ALWAYS_IGNORED, ARCHIVE_EXECUTABLE_MODE, ARCHIVE_FILE_MODE, ARCHIVE_LINK_MODE, IGNORE_FILES
 from .errors import CygniError
 
 if TYPE_CHECKING:
-    import tarfile
+    import gzip
 
     from pathspec import GitIgnoreSpec
-
-CONTENT_TYPE = "application/gzip"
-IGNORE_FILES = (".gitignore", ".cygniignore")
-
-# Made again by every build, or the repository itself; .cygni is where a local installation of the platform keeps its
-# data, sockets and keys. No ignore file can bring them back.
-ALWAYS_IGNORED = frozenset({".cygni", ".git", ".venv", "__pycache__", "node_modules"})
-
-# 2000-01-01: zip, and with it every wheel that a build makes of these files, cannot say anything before 1980.
-MODIFIED_AT = 946_684_800
 
 
 class ArchiveError(CygniError):
@@ -39,20 +31,23 @@ def pack(directory: Path, file: BinaryIO) -> int:
     files are in it. Raises ArchiveError for a directory without files, or with a link that leads out of it.
     """
     import gzip  # noqa: PLC0415 - most programs never pack anything
-    import tarfile  # noqa: PLC0415
 
     if not directory.is_dir():
         raise ArchiveError(f"{directory} is not a directory.")
+    with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=6) as zipped:
+        return write_tar(directory, zipped)
+
+
+def write_tar(directory: Path, file: IO[bytes] | gzip.GzipFile) -> int:
+    """The tar that `pack` compresses: the same bytes in every language's SDK. Raises ArchiveError as pack does."""
     count = 0
-    with (
-        gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=6) as zipped,
-        tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as tar,
-    ):
-        for name in list_files(directory):
-            _add(tar, directory, name)
-            count += 1
+    for name in list_files(directory):
+        for part in _member(directory, name):
+            file.write(part)
+        count += 1
     if not count:
         raise ArchiveError(f"{directory} has no files to deploy, or its ignore files leave none.")
+    file.write(tar.end())
     return count
 
 
@@ -67,7 +62,7 @@ def _walk(directory: Path, inside: str, rules: list[tuple[str, GitIgnoreSpec]]) 
     if spec is not None:
         rules = [*rules, (inside, spec)]
     with os.scandir(directory / inside) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
+        found = sorted(entries, key=lambda entry: os.fsencode(entry.name))
     for entry in found:
         name = inside + entry.name
         is_folder = entry.is_dir(follow_symlinks=False)
@@ -101,22 +96,20 @@ def _is_ignored(name: str, rules: list[tuple[str, GitIgnoreSpec]]) -> bool:
     return False
 
 
-def _add(tar: tarfile.TarFile, directory: Path, name: str) -> None:
+def _member(directory: Path, name: str) -> Iterator[bytes]:
     path = directory / name
     status = path.lstat()
-    info = tar.tarinfo(name)
-    info.mtime = MODIFIED_AT
     if stat.S_ISLNK(status.st_mode):
-        info.type = b"2"  # SYMTYPE
-        info.linkname = os.readlink(path)
-        _check_link(name, info.linkname)
-        tar.addfile(info)
+        target = os.readlink(path)
+        _check_link(name, target)
+        yield tar.header(tar.Entry(os.fsencode(name), ARCHIVE_LINK_MODE, link=os.fsencode(target)))
         return
-    info.mode = 0o755 if status.st_mode & 0o100 else 0o644
+    mode = ARCHIVE_EXECUTABLE_MODE if status.st_mode & 0o100 else ARCHIVE_FILE_MODE
     try:
         with path.open("rb") as content:
-            info.size = os.fstat(content.fileno()).st_size
-            tar.addfile(info, content)
+            size = os.fstat(content.fileno()).st_size
+            yield tar.header(tar.Entry(os.fsencode(name), mode, size))
+            yield from tar.content(content, size)
     except OSError as error:
         raise ArchiveError(f"{name} cannot be packed: {error.strerror or error}.") from error
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from . import retry
+from . import behavior, retry
 from .call import Call, CallBuilder, Query
 from .config import resolve
 from .errors import APIConnectionError, CygniError
-from .paging import AsyncPagerRequest
+from .paging import AsyncList
 from .response import Response, open_envelope
-from .sse import HEARTBEAT_TIMEOUT_SECONDS, StreamEnd, StreamEvent, StreamState
-from .uploads import UploadRequest, upload_directory, upload_file
+from .sse import StreamEnd, StreamEvent, StreamState
+from .uploads import UploadRequest, UploadSteps
 
 if TYPE_CHECKING:
     import httpx2
@@ -23,18 +22,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncCygniClient:
-    """Cygni's API for asyncio; the parameters are those of CygniClient. Use it in an `async with`."""
+class AsyncTransport:
+    """Sends calls; the generated client adds the nouns."""
 
     def __init__(
         self,
         api_key: str | None = None,
         base_url: str | None = None,
         *,
-        max_retries: int = retry.MAX_RETRIES,
-        timeout: float = retry.TIMEOUT_SECONDS,
+        max_retries: int = behavior.MAX_RETRIES,
+        timeout: float = behavior.TIMEOUT_SECONDS,
         transport: httpx2.AsyncBaseTransport | None = None,
-        client_name: str = "sdk-python",
+        client_name: str = behavior.CLIENT_NAME,
     ) -> None:
         from . import wire  # noqa: PLC0415 - the HTTP library is most of what importing this package would cost
 
@@ -77,26 +76,42 @@ class AsyncCygniClient:
         answer = await self._attempt(call)
         return open_envelope(answer.status, answer.headers, answer.content)
 
-    def paginate(self, path: str, query: Query | None = None) -> AsyncPagerRequest:
+    def paginate(self, path: str, query: Query | None = None) -> AsyncList[Any]:
         """A list: await it for the first page, or iterate over all items with `async for`."""
-        return AsyncPagerRequest(lambda page_query: self.request("GET", path, query=page_query), query)
+        return AsyncList(lambda page_query: self.request("GET", path, query=page_query), query, lambda item: item)
 
-    def stream(self, path: str, query: Query | None = None, *, last_event_id: str | None = None) -> AsyncStream:
-        """As CygniClient.stream."""
-        call = self._calls.build("GET", path, query=query, is_stream=True, timeout=HEARTBEAT_TIMEOUT_SECONDS)
-        return AsyncStream(self, StreamState(call, last_event_id))
+    def stream(self, path: str, query: Query | None = None, *, last_event_id: str | None = None) -> AsyncStream[Any]:
+        """The events of any stream, `data` as parsed JSON; see AsyncStream."""
+        options = {"timeout": behavior.HEARTBEAT_TIMEOUT_SECONDS}
+        return self.open_stream(path, query, last_event_id, lambda data: data, options)
 
-    async def upload_file(
-        self, path: str | Path, content_type: str, *, on_progress: Callable[[int, int], None] | None = None
-    ) -> Response:
-        """As CygniClient.upload_file."""
-        return await self._run(upload_file(Path(path), content_type, on_progress), self._try_request)
+    def open_stream(
+        self,
+        path: str,
+        query: Query | None,
+        last_event_id: str | None,
+        decode: Callable[[Any], Any],
+        options: Mapping[str, Any],
+    ) -> AsyncStream[Any]:
+        """What the generated methods of streams call; `decode` reads each event's data."""
+        call = self._calls.build("GET", path, query=query, is_stream=True, accept="text/event-stream", **options)
+        return AsyncStream(self, StreamState(call, last_event_id, decode))
 
-    async def upload_directory(
-        self, path: str | Path, *, on_progress: Callable[[int, int], None] | None = None
-    ) -> Response:
-        """As CygniClient.upload_directory."""
-        return await self._run(upload_directory(Path(path), on_progress), self._try_request)
+    async def read_bytes(self, method: str, path: str, **options: Any) -> AsyncIterator[bytes]:
+        """The body of an answer that is not JSON, as it comes."""
+        call = self._calls.build(method, path, is_stream=True, accept="*/*", **options)
+        response: httpx2.Response = (await self._attempt(call)).open_stream
+        try:
+            async for chunk in response.aiter_bytes():
+                yield chunk
+        except self._wire.ERRORS as error:
+            raise self._wire.connection_error(call, error) from error
+        finally:
+            await response.aclose()
+
+    async def run_upload(self, steps: UploadSteps) -> Response:
+        """Carry out the steps of an upload; see uploads.upload_directory. Returns the completed Upload's answer."""
+        return await self._run(steps, self._try_request)
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -139,7 +154,7 @@ class AsyncCygniClient:
         except self._wire.ERRORS as error:
             return self._wire.connection_error(call, error)
 
-    async def _stream_events(self, state: StreamState) -> AsyncGenerator[StreamEvent, None]:
+    async def _stream_events(self, state: StreamState) -> AsyncGenerator[StreamEvent[Any], None]:
         while state.end is None:
             call = state.next_call()
             response: httpx2.Response = (await self._attempt(call)).open_stream
@@ -157,10 +172,10 @@ class AsyncCygniClient:
             await asyncio.sleep(state.broken(failure))
 
 
-class AsyncStream:
+class AsyncStream(Generic[T]):
     """As Stream, for `async for`. Leave the loop early only inside an `async with`, which closes the connection."""
 
-    def __init__(self, client: AsyncCygniClient, state: StreamState) -> None:
+    def __init__(self, client: AsyncTransport, state: StreamState) -> None:
         self._state = state
         self._events = client._stream_events(state)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
@@ -172,7 +187,7 @@ class AsyncStream:
     def last_event_id(self) -> str | None:
         return self._state.last_event_id
 
-    def __aiter__(self) -> AsyncIterator[StreamEvent]:
+    def __aiter__(self) -> AsyncIterator[StreamEvent[T]]:
         return self._events
 
     async def close(self) -> None:

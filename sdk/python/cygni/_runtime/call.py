@@ -10,8 +10,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
+from .behavior import (
+    CLIENT_HEADER,
+    IDEMPOTENCY_HEADER,
+    IDEMPOTENT_METHODS,
+    IF_MATCH_HEADER,
+    SDK_NAME,
+    USER_AGENT,
+    VERSION,
+)
 from .config import Target
-from .version import __version__
 
 QueryValue = str | int | float | bool | None | Sequence[str]
 Query = Mapping[str, QueryValue]
@@ -41,12 +49,12 @@ class CallBuilder:
         self.base_url = target.base_url
         self._max_retries = max_retries
         self._timeout = timeout
-        sdk = f"python/{__version__}"
+        sdk = SDK_NAME.format(version=VERSION)
         runtime = "python/" + ".".join(map(str, sys.version_info[:3]))
         self._headers = {
             "Accept": "application/json",
-            "User-Agent": f"cygni-{sdk} ({runtime})",
-            "X-Cygni-Client": jsonlib.dumps({"name": client_name, "sdk": sdk, "runtime": runtime}),
+            "User-Agent": USER_AGENT.format(version=VERSION, runtime=runtime),
+            CLIENT_HEADER: jsonlib.dumps({"name": client_name, "sdk": sdk, "runtime": runtime}),
         }
         if target.api_key:
             self._headers["Authorization"] = f"Bearer {target.api_key}"
@@ -65,6 +73,7 @@ class CallBuilder:
         timeout: float | None = None,
         max_retries: int | None = None,
         is_stream: bool = False,
+        accept: str | None = None,
     ) -> Call:
         """Raises ValueError for a path that is not one: a URL found in an answer must not receive the key."""
         method = method.upper()
@@ -72,14 +81,14 @@ class CallBuilder:
         if json is not None:
             content = jsonlib.dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
             own["Content-Type"] = "application/json"
-        if idempotency_key is None and method == "POST":
+        if idempotency_key is None and method in IDEMPOTENT_METHODS:
             idempotency_key = str(uuid.uuid4())
         if idempotency_key is not None:
-            own["Idempotency-Key"] = idempotency_key
+            own[IDEMPOTENCY_HEADER] = idempotency_key
         if if_match is not None:
-            own["If-Match"] = if_match
-        if is_stream:
-            own["Accept"] = "text/event-stream"
+            own[IF_MATCH_HEADER] = if_match
+        if accept is not None:
+            own["Accept"] = accept
         return Call(
             method=method,
             url=self._url(path),

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from . import retry
+from . import behavior, retry
 from .call import Call, CallBuilder, Query
 from .config import resolve
 from .errors import APIConnectionError, CygniError
 from .paging import Pager
 from .response import Response, open_envelope
-from .sse import HEARTBEAT_TIMEOUT_SECONDS, StreamEnd, StreamEvent, StreamState
-from .uploads import UploadRequest, upload_directory, upload_file
+from .sse import StreamEnd, StreamEvent, StreamState
+from .uploads import UploadRequest, UploadSteps
 
 if TYPE_CHECKING:
     import httpx2
@@ -23,26 +22,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class CygniClient:
-    """Cygni's API. Safe to share between threads; close it, or use it in a `with`.
-
-    api_key: else CYGNI_API_KEY, else what `cygni login` kept; "" sends none, for public routes.
-    base_url: else CYGNI_API_URL, else the login's (only with its key), else the hosted API.
-    max_retries, timeout (seconds): for every call that does not say otherwise.
-    transport: an httpx2 transport, for proxies and tests.
-    client_name: what the server records as the origin of a change.
-    Raises ConfigurationError without a key or with a URL that is none.
-    """
+class Transport:
+    """Sends calls; the generated client adds the nouns."""
 
     def __init__(
         self,
         api_key: str | None = None,
         base_url: str | None = None,
         *,
-        max_retries: int = retry.MAX_RETRIES,
-        timeout: float = retry.TIMEOUT_SECONDS,
+        max_retries: int = behavior.MAX_RETRIES,
+        timeout: float = behavior.TIMEOUT_SECONDS,
         transport: httpx2.BaseTransport | None = None,
-        client_name: str = "sdk-python",
+        client_name: str = behavior.CLIENT_NAME,
     ) -> None:
         from . import wire  # noqa: PLC0415 - the HTTP library is most of what importing this package would cost
 
@@ -89,24 +80,41 @@ class CygniClient:
         answer = self._attempt(call)
         return open_envelope(answer.status, answer.headers, answer.content)
 
-    def paginate(self, path: str, query: Query | None = None) -> Pager:
+    def paginate(self, path: str, query: Query | None = None) -> Pager[Any]:
         """A list: the first page (`.items`, `.pagination`), all of them by `.pages()`, all items by iteration."""
-        return Pager(lambda page_query: self.request("GET", path, query=page_query), query)
+        return Pager(lambda page_query: self.request("GET", path, query=page_query), query, lambda item: item)
 
-    def stream(self, path: str, query: Query | None = None, *, last_event_id: str | None = None) -> Stream:
-        """The events of a stream, over as many connections as it takes; see Stream."""
-        call = self._calls.build("GET", path, query=query, is_stream=True, timeout=HEARTBEAT_TIMEOUT_SECONDS)
-        return Stream(self, StreamState(call, last_event_id))
+    def stream(self, path: str, query: Query | None = None, *, last_event_id: str | None = None) -> Stream[Any]:
+        """The events of any stream, `data` as parsed JSON; see Stream."""
+        options = {"timeout": behavior.HEARTBEAT_TIMEOUT_SECONDS}
+        return self.open_stream(path, query, last_event_id, lambda data: data, options)
 
-    def upload_file(
-        self, path: str | Path, content_type: str, *, on_progress: Callable[[int, int], None] | None = None
-    ) -> Response:
-        """Upload an archive, going on after a broken connection. Returns the Upload; `on_progress(sent, total)`."""
-        return self._run(upload_file(Path(path), content_type, on_progress), self._try_request)
+    def open_stream(
+        self,
+        path: str,
+        query: Query | None,
+        last_event_id: str | None,
+        decode: Callable[[Any], Any],
+        options: Mapping[str, Any],
+    ) -> Stream[Any]:
+        """What the generated methods of streams call; `decode` reads each event's data."""
+        call = self._calls.build("GET", path, query=query, is_stream=True, accept="text/event-stream", **options)
+        return Stream(self, StreamState(call, last_event_id, decode))
 
-    def upload_directory(self, path: str | Path, *, on_progress: Callable[[int, int], None] | None = None) -> Response:
-        """Pack a directory (see archive.pack) and upload it. Raises ArchiveError for what cannot be packed."""
-        return self._run(upload_directory(Path(path), on_progress), self._try_request)
+    def read_bytes(self, method: str, path: str, **options: Any) -> Iterator[bytes]:
+        """The body of an answer that is not JSON, as it comes."""
+        call = self._calls.build(method, path, is_stream=True, accept="*/*", **options)
+        response: httpx2.Response = (self._attempt(call)).open_stream
+        try:
+            yield from response.iter_bytes()
+        except self._wire.ERRORS as error:
+            raise self._wire.connection_error(call, error) from error
+        finally:
+            response.close()
+
+    def run_upload(self, steps: UploadSteps) -> Response:
+        """Carry out the steps of an upload; see uploads.upload_directory. Returns the completed Upload's answer."""
+        return self._run(steps, self._try_request)
 
     def close(self) -> None:
         self._http.close()
@@ -148,7 +156,7 @@ class CygniClient:
         except self._wire.ERRORS as error:
             return self._wire.connection_error(call, error)
 
-    def _stream_events(self, state: StreamState) -> Generator[StreamEvent, None, None]:
+    def _stream_events(self, state: StreamState) -> Generator[StreamEvent[Any], None, None]:
         while state.end is None:
             call = state.next_call()
             response: httpx2.Response = self._attempt(call).open_stream
@@ -165,14 +173,14 @@ class CygniClient:
             time.sleep(state.broken(failure))
 
 
-class Stream:
+class Stream(Generic[T]):
     """Iterate to get StreamEvents until the server ends the stream; then `end` says why.
 
     A broken line, or one without a heartbeat for 45 s, is opened again after the last event seen. Raises
     APIConnectionError when that does not help, APIStatusError when the API refuses.
     """
 
-    def __init__(self, client: CygniClient, state: StreamState) -> None:
+    def __init__(self, client: Transport, state: StreamState) -> None:
         self._state = state
         self._events = client._stream_events(state)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
@@ -184,7 +192,7 @@ class Stream:
     def last_event_id(self) -> str | None:
         return self._state.last_event_id
 
-    def __iter__(self) -> Iterator[StreamEvent]:
+    def __iter__(self) -> Iterator[StreamEvent[T]]:
         return self._events
 
     def close(self) -> None:

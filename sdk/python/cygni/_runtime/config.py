@@ -9,9 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from .behavior import (
+    API_KEY_VARIABLE,
+    API_URL_VARIABLE,
+    CONFIG_HOME_VARIABLE,
+    DEFAULT_BASE_URL,
+    LOGIN_FILE,
+    LOGIN_KEY_FIELD,
+    LOGIN_URL_FIELD,
+)
 from .errors import ConfigurationError
-
-DEFAULT_BASE_URL = "https://api.cygni.dev/v1"
 
 
 @dataclass(frozen=True)
@@ -32,8 +39,8 @@ class Target:
 
 def login_file(environ: Mapping[str, str] = os.environ) -> Path:
     """The path of the login file: $XDG_CONFIG_HOME/cygni/login.json, by default below ~/.config."""
-    config_home = environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return Path(config_home) / "cygni" / "login.json"
+    config_home = environ.get(CONFIG_HOME_VARIABLE) or str(Path.home() / ".config")
+    return Path(config_home) / LOGIN_FILE
 
 
 def read_login(environ: Mapping[str, str] = os.environ) -> Login | None:
@@ -41,7 +48,7 @@ def read_login(environ: Mapping[str, str] = os.environ) -> Login | None:
     path = login_file(environ)
     try:
         kept = json.loads(path.read_text())
-        return Login(api_url=normalize_base_url(kept["apiUrl"]), api_key=kept["apiKey"])
+        return Login(api_url=normalize_base_url(kept[LOGIN_URL_FIELD]), api_key=kept[LOGIN_KEY_FIELD])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -68,9 +75,9 @@ def resolve(api_key: str | None, base_url: str | None, environ: Mapping[str, str
     Key: argument, CYGNI_API_KEY, login file. URL: argument, CYGNI_API_URL, the login file's (only with its key),
     the hosted API. A key from the login file goes to that file's URL and nowhere else. Raises ConfigurationError.
     """
-    url = base_url or environ.get("CYGNI_API_URL")
+    url = base_url or environ.get(API_URL_VARIABLE)
     url = normalize_base_url(url) if url else None
-    key = environ.get("CYGNI_API_KEY") or None if api_key is None else api_key
+    key = environ.get(API_KEY_VARIABLE) or None if api_key is None else api_key
     if key is not None:
         return Target(url or DEFAULT_BASE_URL, key)
     login = read_login(environ)

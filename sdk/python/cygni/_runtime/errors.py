@@ -2,6 +2,10 @@
 
 CygniError
 ├── ConfigurationError            no key, or a base URL that is none
+├── ArchiveError                  a directory that cannot be deployed
+├── WebhookVerificationError      a webhook that is not from whom it says
+├── DeploymentFailedError         a deployment that was waited for has failed
+├── WaitTimeoutError              ... or has not ended in time
 ├── APIConnectionError            no answer
 │   └── APITimeoutError           no answer in time
 └── APIStatusError                an answer that says no
@@ -19,12 +23,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .behavior import ERROR_NAMES, SERVER_ERROR_NAME
+
 if TYPE_CHECKING:
+    from cygni.types import Deployment
+
     from .response import Response
 
 
 class CygniError(Exception):
     """The root of everything this package raises by itself."""
+
+
+class WebhookVerificationError(CygniError):
+    """A webhook's signature is missing, too old, or not of this body and secret."""
+
+
+class DeploymentFailedError(CygniError):
+    """A deployment that was waited for has ended otherwise; `deployment` is what it became."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+        failure = deployment.failure
+        reason = f" {failure.message} {failure.hint}" if failure else ""
+        super().__init__(f"The deployment {deployment.id} is {deployment.status}.{reason}")
+
+
+class WaitTimeoutError(CygniError):
+    """A deployment did not end in the time that was given to it; it goes on. `deployment` is how it was last seen."""
+
+    def __init__(self, deployment: Deployment, seconds: float) -> None:
+        self.deployment = deployment
+        super().__init__(f"The deployment {deployment.id} is still {deployment.status} after {seconds:g} s.")
 
 
 class ConfigurationError(CygniError):
@@ -86,17 +116,10 @@ class RateLimitError(APIStatusError): ...
 class InternalServerError(APIStatusError): ...
 
 
-_BY_STATUS: dict[int, type[APIStatusError]] = {
-    400: BadRequestError,
-    401: AuthenticationError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    409: ConflictError,
-    422: UnprocessableEntityError,
-    429: RateLimitError,
-}
+_BY_STATUS: dict[int, type[APIStatusError]] = {status: globals()[name] for status, name in ERROR_NAMES.items()}
+_SERVER_ERROR: type[APIStatusError] = globals()[SERVER_ERROR_NAME]
 
 
 def status_error_class(status: int) -> type[APIStatusError]:
     """The class for this status; APIStatusError itself where the tree names none."""
-    return InternalServerError if status >= 500 else _BY_STATUS.get(status, APIStatusError)
+    return _SERVER_ERROR if status >= 500 else _BY_STATUS.get(status, APIStatusError)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .behavior import ETAG_HEADER, RATE_LIMIT_HEADERS, REQUEST_ID_HEADER
+
 
 @dataclass(frozen=True)
 class Pagination:
@@ -54,11 +56,11 @@ class Response:
 
     @property
     def request_id(self) -> str | None:
-        return self.headers.get("x-request-id") or self.meta.get("requestId")
+        return self.headers.get(REQUEST_ID_HEADER) or self.meta.get("requestId")
 
     @property
     def etag(self) -> str | None:
-        return self.headers.get("etag")
+        return self.headers.get(ETAG_HEADER)
 
     @property
     def pagination(self) -> Pagination | None:
@@ -84,11 +86,11 @@ class Response:
     def rate_limit(self) -> RateLimit | None:
         """None where the plan is unlimited or the answer was not charged."""
         limit, remaining, reset, used = (
-            _integer(self.headers.get(f"x-ratelimit-{name}")) for name in ("limit", "remaining", "reset", "used")
+            _integer(self.headers.get(RATE_LIMIT_HEADERS[name])) for name in ("limit", "remaining", "reset", "used")
         )
         if limit is None or remaining is None or reset is None:
             return None
-        return RateLimit(limit, remaining, reset, used, self.headers.get("x-ratelimit-resource"))
+        return RateLimit(limit, remaining, reset, used, self.headers.get(RATE_LIMIT_HEADERS["resource"]))
 
 
 def open_envelope(status: int, headers: Mapping[str, str], content: bytes) -> Response:

@@ -13,18 +13,10 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from . import behavior
 from .call import Call
 from .errors import APIConnectionError, APIStatusError, status_error_class
 from .response import error_body, open_envelope
-
-MAX_RETRIES = 2
-TIMEOUT_SECONDS = 60.0
-CONNECT_TIMEOUT_SECONDS = 5.0
-FIRST_DELAY_SECONDS = 0.5
-MAX_DELAY_SECONDS = 8.0
-MAX_RETRY_AFTER_SECONDS = 60.0
-
-_RETRIED_STATUSES = frozenset({408, 429, 502, 503, 504})
 
 
 @dataclass(frozen=True)
@@ -74,12 +66,12 @@ def delay_before_retry(call: Call, error: APIConnectionError | APIStatusError, r
         return None
     if error.retry_after is None:
         return backoff(retry)
-    return error.retry_after if error.retry_after <= MAX_RETRY_AFTER_SECONDS else None
+    return error.retry_after if error.retry_after <= behavior.MAX_RETRY_AFTER_SECONDS else None
 
 
 def backoff(retry: int) -> float:
     """Full jitter: clients that failed together do not come back together."""
-    return random.uniform(0, min(MAX_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2**retry))  # noqa: S311
+    return random.uniform(0, min(behavior.MAX_DELAY_SECONDS, behavior.FIRST_DELAY_SECONDS * 2**retry))  # noqa: S311
 
 
 def status_error(answer: Answer) -> APIStatusError:
@@ -92,19 +84,19 @@ def status_error(answer: Answer) -> APIStatusError:
 
 
 def _is_retried(call: Call, error: APIStatusError) -> bool:
-    advice = error.last_response.headers.get("x-should-retry")
+    advice = error.last_response.headers.get(behavior.ADVICE_HEADER)
     if advice in ("true", "false"):
         return advice == "true"
-    if error.status == 409:
-        return error.code == "idempotency_in_progress"
-    if error.status == 500:
-        return call.method in ("GET", "HEAD") or "Idempotency-Key" in call.headers
-    return error.status in _RETRIED_STATUSES
+    if error.status in behavior.RETRIED_CODES:
+        return error.code in behavior.RETRIED_CODES[error.status]
+    if error.status in behavior.REPEATABLE_STATUSES:
+        return call.method in behavior.REPEATABLE_METHODS or behavior.IDEMPOTENCY_HEADER in call.headers
+    return error.status in behavior.RETRIED_STATUSES
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds, from either form of RFC 9110 section 10.2.3."""
-    text = headers.get("retry-after")
+    text = headers.get(behavior.RETRY_AFTER_HEADER)
     if text is None:
         return None
     if text.strip().isdecimal():

@@ -8,26 +8,28 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+from .behavior import LAST_EVENT_ID_HEADER
 from .call import Call
 from .errors import APIConnectionError
 from .retry import backoff
-
-# The server sends a comment every 15 s: three missed ones mean that nobody is there any more.
-HEARTBEAT_TIMEOUT_SECONDS = 45.0
 
 # A CR that ends the buffer may be half of a CRLF: it waits for what follows.
 _LINE_END = re.compile(r"\r\n|\n|\r(?=[\s\S])")
 
 
+T = TypeVar("T")
+
+
 @dataclass(frozen=True)
-class StreamEvent:
-    """One event; `data` is its parsed JSON. `gap` tells that what came before was not kept."""
+class StreamEvent(Generic[T]):
+    """One event. `gap` tells that what came before was not kept."""
 
     event: str
-    data: Any
+    data: T
     id: str | None
 
 
@@ -43,8 +45,9 @@ class StreamEnd:
 class StreamState:
     """What a stream remembers over its connections. Both clients' streams are a loop around one of these."""
 
-    def __init__(self, call: Call, last_event_id: str | None) -> None:
+    def __init__(self, call: Call, last_event_id: str | None, decode: Callable[[Any], Any]) -> None:
         self._call = call
+        self._decode = decode
         self._failures = 0
         self.last_event_id = last_event_id
         self.end: StreamEnd | None = None
@@ -53,12 +56,12 @@ class StreamState:
     def next_call(self) -> Call:
         """The request that opens the stream, or goes on with it after the last event seen."""
         self._connected()
-        return self._call.with_headers({"Last-Event-ID": self.last_event_id}) if self.last_event_id else self._call
+        return self._call.with_headers({LAST_EVENT_ID_HEADER: self.last_event_id}) if self.last_event_id else self._call
 
-    def feed(self, chunk: bytes) -> list[StreamEvent]:
+    def feed(self, chunk: bytes) -> list[StreamEvent[Any]]:
         """The events completed by these bytes. After `event: end`, which is not among them, `end` is set."""
         *lines, self._buffer = _LINE_END.split(self._buffer + self._decoder.decode(chunk))
-        events: list[StreamEvent] = []
+        events: list[StreamEvent[Any]] = []
         for line in lines:
             event = self._take_line(line)
             if event is None or self.end is not None:
@@ -85,7 +88,7 @@ class StreamState:
         self._data: list[str] = []
         self._id: str | None = None
 
-    def _take_line(self, line: str) -> StreamEvent | None:
+    def _take_line(self, line: str) -> StreamEvent[Any] | None:
         if line:
             name, _, value = line.partition(":")
             value = value.removeprefix(" ")
@@ -100,4 +103,7 @@ class StreamState:
             self.last_event_id = self._id
         name, data, identity = self._name or "message", self._data, self._id
         self._name, self._data, self._id = "", [], None
-        return StreamEvent(name, json.loads("\n".join(data)), identity) if data else None
+        if not data:
+            return None
+        value = json.loads("\n".join(data))
+        return StreamEvent(name, value if name == "end" else self._decode(value), identity)

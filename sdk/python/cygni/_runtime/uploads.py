@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .archive import CONTENT_TYPE, pack
+from .archive import pack
+from .behavior import MAX_RETRIES, UPLOAD_CONTENT_TYPE, UPLOAD_PART_BYTES
 from .call import segment
 from .errors import APIConnectionError, APIStatusError, ConflictError, CygniError, InternalServerError
 from .response import Response
-from .retry import MAX_RETRIES, Pause, backoff
+from .retry import Pause, backoff
 
 # Small enough to hold in memory and to lose on a broken line, large enough that its round trip costs nothing.
-PART_BYTES = 8 * 2**20
+PART_BYTES = UPLOAD_PART_BYTES
 
 OnProgress = Callable[[int, int], None] | None
 
@@ -39,7 +40,7 @@ def upload_directory(directory: Path, on_progress: OnProgress) -> UploadSteps:
 
     with tempfile.TemporaryFile() as file:
         pack(directory, file)
-        return (yield from _upload(file, CONTENT_TYPE, on_progress))
+        return (yield from _upload(file, UPLOAD_CONTENT_TYPE, on_progress))
 
 
 def upload_file(path: Path, content_type: str, on_progress: OnProgress) -> UploadSteps:
@@ -54,8 +55,8 @@ def _upload(file: BinaryIO, content_type: str, on_progress: OnProgress) -> Uploa
         digest.update(part)
     size = file.tell()
     body = {"sizeBytes": size, "sha256": digest.hexdigest(), "contentType": content_type}
-    upload = yield from _ask(UploadRequest("POST", "/v1/uploads", {"json": body}))
-    path = f"/v1/uploads/{segment(upload.data['id'])}"
+    upload = yield from _ask(UploadRequest("POST", "/uploads", {"json": body}))
+    path = f"/uploads/{segment(upload.data['id'])}"
     failures = 0
     while upload.data["status"] != "complete":
         received: int = upload.data["receivedBytes"]

@@ -6,9 +6,9 @@ from typing import Any
 
 import httpx2
 
+from .behavior import CONNECT_TIMEOUT_SECONDS
 from .call import Call
 from .errors import APIConnectionError, APITimeoutError
-from .retry import CONNECT_TIMEOUT_SECONDS
 
 ERRORS = (httpx2.RequestError, httpx2.InvalidURL)
 

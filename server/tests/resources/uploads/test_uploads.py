@@ -244,7 +244,7 @@ async def test_the_sdk_uploads_a_folder(api: Api, tmp_path: Any, monkeypatch: py
     (source / "noise").write_bytes(os.urandom(200_000))
     told: list[tuple[int, int]] = []
     owner = await api.owner()
-    upload = (await owner.upload_directory(source, on_progress=lambda *now: told.append(now))).data
+    upload = (await owner.uploads.from_directory(source, on_progress=lambda *now: told.append(now))).to_dict()
     assert upload["status"] == "complete"
     assert len(told) >= 5, "in parts"
     assert sha256(stored(api, upload)).hexdigest() == upload["sha256"]

@@ -1,0 +1,1 @@
+"""One package a language: its types, its templates, its samples."""
