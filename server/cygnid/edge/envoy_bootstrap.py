@@ -63,10 +63,11 @@ def _connections(config: EdgeConfig) -> Json:
         "codec_type": "AUTO",
         "use_remote_address": True,
         "http_filters": [
+            _malformed_hosts_refused(),
             {
                 "name": "envoy.filters.http.router",
                 "typed_config": {"@type": router, "suppress_envoy_headers": True},
-            }
+            },
         ],
         "upgrade_configs": [{"upgrade_type": "websocket"}],
         "rds": {"route_config_name": "main", "config_source": _file(config.rds_file)},
@@ -123,6 +124,19 @@ ACCESS_LOG: dict[str, str] = {
 """One line of the access log; `route` is the environment's id, or `unknown`."""
 
 
+def _malformed_hosts_refused() -> Json:
+    """Which app is meant is judged without the port, so anything might stand in its place: an app that makes links of
+    its Host would send its visitors to `evil.com` for `app.localhost:1@evil.com`."""
+    rules = f"{_TYPE}envoy.extensions.filters.http.rbac.v3.RBAC"
+    well_formed = {"safe_regex": {"regex": "[^:]*(:[0-9]{1,5})?"}}
+    malformed = {"header": {"name": ":authority", "string_match": well_formed, "invert_match": True}}
+    policy = {"permissions": [malformed], "principals": [{"any": True}]}
+    return {
+        "name": "envoy.filters.http.rbac",
+        "typed_config": {"@type": rules, "rules": {"action": "DENY", "policies": {"host": policy}}},
+    }
+
+
 def _forgeries_dropped() -> Json:
     """Headers by which a client could pose as the edge; X-Forwarded-Proto is overwritten by Envoy anyway."""
     mutation = f"{_TYPE}envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
@@ -143,16 +157,19 @@ def _error_pages() -> list[Json]:
     the log, not for the visitor."""
     no_answer = {"response_flag_filter": {"flags": ["UF", "UC", "UR", "UH", "NC", "LR", "URX"]}}
     too_slow = {"response_flag_filter": {"flags": ["UT", "SI", "UMSDR"]}}
-    error = {
-        "status_code_filter": {
-            "comparison": {"op": "GE", "value": {"default_value": 400, "runtime_key": "edge.error_pages_from"}}
-        }
-    }
+    refused = _status("EQ", 403, "edge.refused")
+    error = _status("GE", 400, "edge.error_pages_from")
     return [
         {"filter": no_answer, "status_code": 502, **_page("502", "The app did not answer.")},
         {"filter": too_slow, "status_code": 504, **_page("504", "The app took too long to answer.")},
+        {"filter": refused, "status_code": 400, **_page("400", "The Host header is malformed.")},
         {"filter": error, **_page("%RESPONSE_CODE%", "%LOCAL_REPLY_BODY%")},
     ]
+
+
+def _status(comparison: str, status: int, runtime_key: str) -> Json:
+    value = {"default_value": status, "runtime_key": runtime_key}
+    return {"status_code_filter": {"comparison": {"op": comparison, "value": value}}}
 
 
 def _page(title: str, text: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from cygnid.app import App, create_app
 from cygnid.settings import Settings
+from cygnid.up.connections import Connection
 from cygnid.up.processes import say_ready
 
 _LAST_RESORT_SECONDS = 60
@@ -57,7 +58,7 @@ def serve(settings: Settings, *, fd: int, ready: int | None) -> None:
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="on",
         access_log=False,

@@ -279,6 +279,16 @@ async def test_malformed_requests_reach_no_app(stage: Stage, smuggled: bytes) ->
         assert a.served == 0
 
 
+@pytest.mark.parametrize("port", ["1@evil.com", "80.evil.com", "", "evil", "123456", "80:80"])
+async def test_nothing_but_a_number_stands_after_the_colon_of_a_host(stage: Stage, port: str) -> None:
+    async with Instance("a").running() as a:
+        await serve(stage, app("env_a", a.port))
+        answer = await get(stage.port, f"a.localhost:{port}")
+        assert answer.status in (400, 404)
+        assert a.served == 0
+        assert (await get(stage.port, "a.localhost:80")).status == 200
+
+
 async def test_the_access_log_names_the_route_and_never_the_query(stage: Stage) -> None:
     async with Instance("a").running() as a:
         await serve(stage, app("env_logged", a.port), Route(name="env_p", hosts=("p.localhost",), target=Paused()))
