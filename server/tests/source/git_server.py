@@ -261,11 +261,12 @@ PermitRootLogin prohibit-password
 SetEnv GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=*
 """
         )
-        with contextlib.ExitStack() as stack:
-            if os.geteuid() == 0:
-                Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-            server = subprocess.Popen([program, "-D", "-e", "-f", config], stderr=subprocess.PIPE, text=True)
-            stack.callback(server.wait)
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        with (
+            subprocess.Popen([program, "-D", "-e", "-f", config], stderr=subprocess.PIPE, text=True) as server,
+            contextlib.ExitStack() as stack,
+        ):
             stack.callback(server.kill)
             assert server.stderr is not None
             said: list[str] = []

@@ -1,80 +1,19 @@
 """What a git repository becomes, held against real servers on loopback."""
 
 import shutil
-from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from cygnid.sandbox.launch import Sandbox
 from cygnid.sandbox.targets import Targets
 from cygnid.source.archive import ArchiveSource
-from cygnid.source.base import GitRemote, GitSpec, LocalRepository, SourceInvalid, SourceUnavailable, Tree
-from cygnid.source.git import GitLimits, GitSource
-from tests.sandbox.harness import Stage, some_uid, staged
+from cygnid.source.base import GitRemote, LocalRepository, SourceInvalid, SourceUnavailable
+from cygnid.source.git_work import GitLimits
+from tests.sandbox.harness import some_uid
 from tests.source.archives import pack, spec_of
-from tests.source.git_server import GitServer, Repository
-
-FILES = {"app.py": "print()\n", "templates/index.html": "<h1>ü</h1>"}
-
-
-@pytest.fixture(scope="module")
-async def stage() -> AsyncIterator[Stage]:
-    async with staged() as stage:
-        yield stage
-
-
-@pytest.fixture(scope="module")
-async def sandbox(stage: Stage) -> Sandbox:
-    return await stage.open()
-
-
-@dataclass
-class Subject:
-    sandbox: Sandbox
-    folder: Path
-    server: GitServer
-
-    def source(self, **settings: Any) -> GitSource:
-        given: dict[str, Any] = {"targets": Targets(["127.0.0.1"]), "uid": some_uid()}
-        return GitSource(
-            archives=ArchiveSource(), sandbox=self.sandbox, folder=self.folder / "git", **(given | settings)
-        )
-
-    def repository(self, name: str = "app.git") -> Repository:
-        return Repository.make(self.server.folder / name)
-
-    async def fetch(self, name: str = "app.git", *, source: GitSource | None = None, **spec: Any) -> Tree:
-        remote = GitRemote(url=self.server.remote(name))
-        given: dict[str, Any] = {"repository": remote} | spec
-        if not {"branch", "tag", "commit"} & given.keys():
-            given["branch"] = "main"
-        into = self.folder / f"tree-{len(list(self.folder.iterdir()))}"
-        try:
-            return await (source or self.source()).fetch(GitSpec(**given), into)
-        finally:
-            assert list((self.folder / "git").glob("*")) == [], "what it worked in is gone"
-            assert into.exists() or not list(self.folder.glob(into.name))
-
-
-@pytest.fixture
-def subject(sandbox: Sandbox, open_folder: Path) -> Iterator[Subject]:
-    (open_folder / "served").mkdir()
-    (open_folder / "git").mkdir(mode=0o711)
-    with GitServer(open_folder / "served").running() as server:
-        yield Subject(sandbox, open_folder, server)
-
-
-def contents(tree: Tree) -> dict[str, str]:
-    return {str(p.relative_to(tree.path)): p.read_text() for p in tree.path.rglob("*") if p.is_file()}
-
-
-async def refused(awaitable: Any) -> SourceInvalid | SourceUnavailable:
-    with pytest.raises((SourceInvalid, SourceUnavailable)) as error:
-        await awaitable
-    return error.value
+from tests.source.git_harness import FILES, Subject, contents, refused
+from tests.source.git_server import GitServer
 
 
 async def test_the_head_of_a_branch_with_its_commit(subject: Subject) -> None:
