@@ -26,7 +26,7 @@ def test_an_answer_is_opened(client, server, reply):
     assert answer.rate_limit == cygni.RateLimit(limit=100, remaining=95, reset=1640995200, used=5, resource="core")
     assert answer.warnings == [cygni.APIWarning("dry_run", "Nothing was changed.", None)]
     assert answer.pagination is None
-    assert server.requests[0].path == "/v1/projects/shop?a=1&b=true&label=x%3A1&label=y%3A2"
+    assert server.requests[0].path == "/v1/projects/shop?a=1&b=true&label=x%3A1%2Cy%3A2"
 
 
 def test_what_a_request_carries(client, server, reply):

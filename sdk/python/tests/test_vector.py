@@ -22,7 +22,7 @@ def test_the_tar_is_the_one_of_every_language(tmp_path):
             path.chmod(0o750 if file.get("executable") else 0o640)
     tar = io.BytesIO()
     write_tar(tmp_path, tar)
-    read = tarfile.open(fileobj=io.BytesIO(tar.getvalue()))
+    read = tarfile.TarFile(fileobj=io.BytesIO(tar.getvalue()))
     members = [(m.name, oct(m.mode), m.mtime, m.uid, m.gname) for m in read]
     assert [member[0] for member in members] == VECTOR["names"]
     assert {member[1:] for member in members if member[0] == "run.sh"} == {("0o755", 946684800, 0, "")}

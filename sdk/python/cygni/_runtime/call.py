@@ -7,6 +7,7 @@ import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -21,7 +22,7 @@ from .behavior import (
 )
 from .config import Target
 
-QueryValue = str | int | float | bool | None | Sequence[str]
+QueryValue = str | int | float | bool | datetime | None | Sequence[str]
 Query = Mapping[str, QueryValue]
 
 
@@ -111,18 +112,34 @@ class CallBuilder:
 
 
 def segment(value: str) -> str:
-    """An id or a name as one segment of a path, escaped so that it stays one."""
+    """An id or a name as one segment of a path, escaped so that it stays one.
+
+    Raises ValueError for what no escape keeps in its place: nothing, or dots, which servers resolve.
+    """
+    if value in ("", ".", ".."):
+        raise ValueError(f"{value!r} is no id or name.")
     return quote(value, safe="")
 
 
 def _query_pairs(query: Query) -> list[tuple[str, str]]:
-    """None is left out, a sequence repeats its parameter (`label`)."""
+    """None is left out, a sequence is joined by commas."""
     pairs: list[tuple[str, str]] = []
     for name, value in query.items():
         values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-        pairs.extend((name, _query_text(v)) for v in values if v is not None)
+        texts = [_query_text(each) for each in values if each is not None]
+        if texts:
+            pairs.append((name, ",".join(texts)))
     return pairs
 
 
-def _query_text(value: str | float | bool) -> str:
+def _query_text(value: str | float | bool | datetime) -> str:
+    if isinstance(value, datetime):
+        return wire_time(value)
     return ("true" if value else "false") if isinstance(value, bool) else str(value)
+
+
+def wire_time(value: datetime) -> str:
+    """RFC 3339. Raises ValueError for a time that says no time zone."""
+    if value.tzinfo is None:
+        raise ValueError(f"{value!r} has no time zone: it could be any of 24 hours.")
+    return value.isoformat().replace("+00:00", "Z")

@@ -51,10 +51,9 @@ class Looks:
 
     def pause(self) -> float:
         """Seconds until the next look. Raises WaitTimeoutError when there is no time for one."""
-        left = _LOOK_SECONDS if self._ends_at is None else self._ends_at - time.monotonic()
-        if left <= 0:
+        if self._ends_at is not None and time.monotonic() + _LOOK_SECONDS > self._ends_at:
             raise WaitTimeoutError(self.deployment, self._timeout or 0)
-        return min(_LOOK_SECONDS, left)
+        return _LOOK_SECONDS
 
 
 class DeploymentsHelpers(Resource):

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, cast
 
 from .behavior import HEARTBEAT_TIMEOUT_SECONDS
+from .call import wire_time
 from .model import Model
 from .paging import AsyncList, Pager
 from .response import Response
@@ -233,10 +234,3 @@ def encode(value: Any, table: str) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         return [encode(each, table) for each in cast("Sequence[Any]", value)]
     return value
-
-
-def wire_time(value: datetime) -> str:
-    """RFC 3339. Raises ValueError for a time that says no time zone."""
-    if value.tzinfo is None:
-        raise ValueError(f"{value!r} has no time zone: it could be any of 24 hours.")
-    return value.isoformat().replace("+00:00", "Z")

@@ -99,7 +99,7 @@ class AsyncDeployments(AsyncDeploymentsHelpers):
 
         Needs the permission `deployments:delete`.
         """
-        await self._call_none(
+        return await self._call_none(
             "DELETE",
             f"/deployments/{segment(deployment_id)}",
             options=options,

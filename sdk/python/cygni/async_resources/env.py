@@ -69,7 +69,7 @@ class AsyncEnv(AsyncResource):
 
         Needs the permission `env:write`.
         """
-        await self._call_none(
+        return await self._call_none(
             "DELETE",
             f"/env/{segment(env_id)}",
             options=options,

@@ -66,7 +66,7 @@ class AsyncGitConnections(AsyncResource):
 
         Needs the permission `projects:admin`.
         """
-        await self._call_none(
+        return await self._call_none(
             "DELETE",
             f"/git/connections/{segment(connection_id)}",
             options=options,

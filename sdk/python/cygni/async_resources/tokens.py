@@ -86,7 +86,7 @@ class AsyncTokens(AsyncResource):
 
         Needs the permission `tokens:write`.
         """
-        await self._call_none(
+        return await self._call_none(
             "DELETE",
             f"/tokens/{segment(token_id)}",
             options=options,

@@ -99,7 +99,7 @@ class Deployments(DeploymentsHelpers):
 
         Needs the permission `deployments:delete`.
         """
-        self._call_none(
+        return self._call_none(
             "DELETE",
             f"/deployments/{segment(deployment_id)}",
             options=options,

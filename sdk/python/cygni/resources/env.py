@@ -69,7 +69,7 @@ class Env(Resource):
 
         Needs the permission `env:write`.
         """
-        self._call_none(
+        return self._call_none(
             "DELETE",
             f"/env/{segment(env_id)}",
             options=options,

@@ -66,7 +66,7 @@ class GitConnections(Resource):
 
         Needs the permission `projects:admin`.
         """
-        self._call_none(
+        return self._call_none(
             "DELETE",
             f"/git/connections/{segment(connection_id)}",
             options=options,

@@ -86,7 +86,7 @@ class Tokens(Resource):
 
         Needs the permission `tokens:write`.
         """
-        self._call_none(
+        return self._call_none(
             "DELETE",
             f"/tokens/{segment(token_id)}",
             options=options,
