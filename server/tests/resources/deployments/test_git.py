@@ -41,13 +41,14 @@ async def test_a_branch_a_tag_and_a_commit(
     repository.refs["refs/tags/v1"] = old
     new = repository.commit({"index.html": "new"})
     other = repository.commit({"index.html": "other"}, "refs/heads/feature/x")
-    for asked, sha in (
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"branch": "main"}, new),
         ({"branch": "feature/x"}, other),
         ({"tag": "v1"}, old),
         ({"commitSha": old}, old),
         ({"commitSha": new, "branch": "main"}, new),
-    ):
+    ]
+    for asked, sha in cases:
         done = await site.end(ada, await site.deploy(ada, **asked))
         assert (done["status"], done["commit"]["sha"]) == ("success", sha), done["failure"]
         assert (done["source"]["branch"], done["source"]["tag"]) == (asked.get("branch"), asked.get("tag"))
@@ -89,7 +90,8 @@ async def test_a_failed_fetch_says_what_and_what_next(
 
 async def test_without_a_source_and_a_push_there_is_nothing(site: Installation, ada: AsyncCygniClient) -> None:
     await site.project(ada)
-    for asked in ({}, {"branch": "main"}, {"tag": "v1"}, {"commitSha": "0" * 40}):
+    cases: list[dict[str, Any]] = [{}, {"branch": "main"}, {"tag": "v1"}, {"commitSha": "0" * 40}]
+    for asked in cases:
         with pytest.raises(APIStatusError) as error:
             await site.deploy(ada, **asked)
         assert (error.value.status, error.value.code) == (409, "invalid_state")
