@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import hmac
+import io
 import json
 import re
 import socket
+import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +25,7 @@ from .languages import Language, run
 from .server import ScriptedServer, Seen
 
 FOLDER = Path(__file__).parent / "scenarios"
+_VECTOR: dict[str, Any] = json.loads((Path(__file__).parents[1] / "archive-vector.json").read_text())
 
 
 @dataclass(frozen=True)
@@ -63,9 +67,17 @@ def _judged(expect: dict[str, Any], report: dict[str, Any], server: ScriptedServ
         yield from differences(expect.get("calls", []), report.get("calls"), "calls")
     yield from _requests(expect.get("requests", []), server.requests)
     if "uploaded" in expect:
-        content = server.upload.content
-        told = {"sha256": hashlib.sha256(content).hexdigest(), "declared": server.upload.declared}
-        yield from differences(expect["uploaded"], told, "uploaded")
+        yield from differences(expect["uploaded"], _archive(server), "uploaded")
+
+
+def _archive(server: ScriptedServer) -> dict[str, Any]:
+    """What was uploaded: the hash and the members of its tar, and whether the bytes are those that were announced."""
+    content = server.upload.content
+    tar = gzip.decompress(content)
+    with tarfile.open(fileobj=io.BytesIO(tar)) as members:
+        names = members.getnames()
+    is_declared = hashlib.sha256(content).hexdigest() == server.upload.declared["sha256"]
+    return {"tar": hashlib.sha256(tar).hexdigest(), "names": names, "isDeclared": is_declared}
 
 
 def _requests(expected: list[dict[str, Any]], seen: list[Seen]) -> Iterator[str]:
@@ -82,11 +94,13 @@ def _requests(expected: list[dict[str, Any]], seen: list[Seen]) -> Iterator[str]
                 yield f"requests[{index}]: came after {waited:.2f} s, not before {each['after']} s are over"
 
 
-def _make_files(folder: Path, files: dict[str, Any]) -> None:
-    """The named files: a text, or {link: target}, {text, mode}, {size} of zeros."""
+def _make_files(folder: Path, files: dict[str, Any] | str) -> None:
+    """The named files, a text or {link: target} each; `<vector>` stands for those of archive-vector.json."""
     root = folder / "files"
     for path in (root, folder / "home", folder / "config"):
         path.mkdir()
+    if isinstance(files, str):
+        files = {one["path"]: one for one in _VECTOR["files"]}
     for name, content in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,14 +108,15 @@ def _make_files(folder: Path, files: dict[str, Any]) -> None:
         if "link" in told:
             path.symlink_to(told["link"])
             continue
-        path.write_bytes(bytes(int(told["size"])) if "size" in told else str(told["text"]).encode())
-        path.chmod(int(told.get("mode", "644"), 8))
+        path.write_text(told["text"])
+        path.chmod(0o755 if told.get("executable") else 0o640)
 
 
 def _filled(told: dict[str, Any], server: ScriptedServer, folder: Path) -> dict[str, Any]:
     """The scenario without placeholders."""
     text = json.dumps(told)
     places = {"server": server.origin, "other": server.other, "closed": _closed(), "folder": str(folder)}
+    places["vector"] = _VECTOR["sha256"]
     for name, value in places.items():
         text = text.replace(f"{{{name}}}", value)
     text = re.sub(r"\{in:(\d+)\}", lambda found: formatdate(time.time() + int(found[1]), usegmt=True), text)
