@@ -94,8 +94,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float, Meta(description="How long a deployment may take as a whole, from its build to the switch.", gt=0)
     ] = 7200.0
     builds_at_once: Annotated[
-        int | None, Meta(description="How many builds run at once; none: one fewer than there are cores.", ge=1)
-    ] = None
+        int, Meta(description="How many builds run at once; 0: one fewer than there are cores.", ge=0)
+    ] = 0
     build_timeout_seconds: Annotated[float, Meta(description="How long a build may take.", gt=0)] = 1800.0
     release_timeout_seconds: Annotated[float, Meta(description="How long a release command may take.", gt=0)] = 600.0
     switch_timeout_seconds: Annotated[

@@ -18,7 +18,13 @@ from cygnid.settings import from_environment
 from cygnid.up import control, handover
 from cygnid.up.build import this_build
 from cygnid.up.health import api_url
-from cygnid.up.installation import Installation, default_data_folder, existing_installation, open_installation
+from cygnid.up.installation import (
+    Installation,
+    default_data_folder,
+    existing_installation,
+    open_installation,
+    remember_ports,
+)
 from cygnid.up.report import Reporter, Summary, UpFailed, follow
 from cygnid.up.supervisor import Options, Supervisor
 
@@ -33,7 +39,7 @@ class UpArguments:
     host: str
     port: int | None
     apps_port: int | None
-    """None: not told. A running installation keeps what it has."""
+    """None: not told. An installation keeps what it has."""
     detach: bool
     json: bool
     report_fd: int | None = None
@@ -83,9 +89,7 @@ def _up(arguments: UpArguments, inherited: handover.Handover | None, reporter: R
             os.close(taken)
             _show(_detached(arguments), as_json=arguments.json)
             return 0
-        port = DEFAULT_PORT if arguments.port is None else arguments.port
-        lock, listener = taken, _listen(arguments.host, port)
-        apps_port = arguments.apps_port or listener.getsockname()[1] + 1
+        lock, listener, apps_port = taken, *_ports(arguments, installation)
     _allow_many_files()
     env = _environment(arguments.data, listener, apps_port, installation)
     settings = from_environment(env)
@@ -168,6 +172,19 @@ def _detached(arguments: UpArguments) -> Summary:
             return follow(lines)
         except UpFailed as error:
             raise UpFailed(f"{error}\nIts log is {log}") from error
+
+
+def _ports(arguments: UpArguments, installation: Installation) -> tuple[socket.socket, int]:
+    """The API's, which listens, and the edge's: as told, else as the last time, else the usual ones."""
+    port = arguments.port
+    if port is None:
+        port = installation.port or DEFAULT_PORT
+    kept = installation.apps_port if port == installation.port else None
+    listener = _listen(arguments.host, port)
+    port = listener.getsockname()[1]
+    apps_port = arguments.apps_port or kept or port + 1
+    remember_ports(arguments.data, installation, port=port, apps_port=apps_port)
+    return listener, apps_port
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -28,6 +28,9 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     uid_base: int | None
     """None: everything runs as the ordinary user who made it."""
     created_at: datetime
+    port: int | None = None
+    """The API's, and the edge's, when it was last started: where its users know it to be."""
+    apps_port: int | None = None
 
     def environment(self, data: Path, operators: Mapping[str, str]) -> dict[str, str]:
         """The operator's environment with the settings that the data folder itself decides."""
@@ -74,11 +77,21 @@ def open_installation(data: Path, *, uid_base: int | None = None) -> Installatio
         installation = Installation(
             installation_id=secrets.token_hex(4), uid_base=base, created_at=datetime.now(UTC).replace(microsecond=0)
         )
-        part = data / "installation.part"
-        part.write_bytes(msgspec.json.format(msgspec.json.encode(installation)) + b"\n")
-        part.rename(data / "installation.json")
+        _keep(data, installation)
     _make_folders(data, installation.uid_base)
     return installation
+
+
+def remember_ports(data: Path, installation: Installation, *, port: int, apps_port: int) -> None:
+    """Who does not name ports the next time gets these again."""
+    if (installation.port, installation.apps_port) != (port, apps_port):
+        _keep(data, msgspec.structs.replace(installation, port=port, apps_port=apps_port))
+
+
+def _keep(data: Path, installation: Installation) -> None:
+    part = data / "installation.part"
+    part.write_bytes(msgspec.json.format(msgspec.json.encode(installation)) + b"\n")
+    part.rename(data / "installation.json")
 
 
 def _make_folders(data: Path, api_uid: int | None) -> None:

@@ -44,6 +44,13 @@ async def test_a_minted_token_is_the_owners_and_recorded(cygnid: Cygnid) -> None
     assert created == 3
 
 
+def test_who_names_no_ports_gets_those_of_the_last_time(cygnid: Cygnid) -> None:
+    first = cygnid.up()
+    cygnid.run("down")
+    again = json.loads(cygnid.run("up", "--detach", "--json").stdout.splitlines()[-1])
+    assert (again["apiUrl"], again["appsUrl"]) == (first["apiUrl"], first["appsUrl"])
+
+
 def test_without_an_installation_each_says_what_to_do(cygnid: Cygnid) -> None:
     for verb in ("token", "doctor"):
         tried = cygnid.run(verb, check=False)
