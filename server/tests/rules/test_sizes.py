@@ -14,6 +14,8 @@ TREES = (
     "server/tests",
     "cli/tests",
     "sdk/python/tests",
+    "sdk/conformance",
+    "sdk/node/tests",
     "benchmarks",
 )
 GRANTED: dict[str, int] = {}

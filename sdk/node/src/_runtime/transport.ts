@@ -99,10 +99,13 @@ class Line {
 
   async *chunks(response: Response): AsyncGenerator<Uint8Array, void, void> {
     const reader = response.body?.getReader();
+    // Not every fetch that a client may be given ends the body with the signal.
+    this.signal.addEventListener("abort", () => reader?.cancel().catch(() => {}), { once: true });
     try {
       while (reader !== undefined) {
         this.wind();
         const { done, value } = await reader.read();
+        this.signal.throwIfAborted();
         if (done) break;
         yield value;
       }

@@ -29,7 +29,7 @@ export class IgnoreRules {
 }
 
 function ruleOf(line: string): Rule | null {
-  let glob = line.replace(/((?:\\.|[^\\ ])?) +$/, "$1");
+  let glob = line.replace(/(?<![\\ ]) +$|(?<=\\ ) +$/, "");
   if (glob === "" || glob.startsWith("#")) return null;
   const isIgnored = !glob.startsWith("!");
   if (!isIgnored) glob = glob.slice(1);
@@ -60,8 +60,8 @@ function sourceOf(glob: string): string {
 function next(glob: string, at: number): [number, string] {
   const rest = glob.slice(at);
   const isAtStart = at === 0 || glob[at - 1] === "/";
-  if (isAtStart && rest.startsWith("**/")) return [3, "(?:.*/)?"];
-  if (isAtStart && rest === "**") return [2, ".+"];
+  const folders = isAtStart ? /^\*\*+(\/|$)/.exec(rest) : null;
+  if (folders) return [folders[0].length, folders[1] ? "(?:.*/)?" : ".+"];
   const stars = /^\*+/.exec(rest)?.[0];
   if (stars) return [stars.length, "[^/]*"];
   if (rest.startsWith("?")) return [1, "[^/]"];
@@ -81,12 +81,15 @@ const CLASSES: Record<string, string> = {
   xdigit: "0-9a-fA-F",
 };
 
+/** The inside of a class: what is special to expressions only is quoted, ranges stay. */
 function setOf(text: string): string {
-  return text.replace(/\[:(\w+):\]|\\(.)|([[\]^&~])/gs, (all, name, quoted, special) =>
-    name ? (CLASSES[name] ?? all) : escaped(quoted ?? special),
-  );
+  return text.replace(/\[:(\w+):\]|\\(.)|([[\]^])/gsu, (all, name, quoted, special) => {
+    if (name) return CLASSES[name] ?? all;
+    const letter: string = quoted ?? special;
+    return letter === "-" ? "\\-" : escaped(letter);
+  });
 }
 
 function escaped(letter: string): string {
-  return /[\\^$.*+?()[\]{}|/-]/.test(letter) ? `\\${letter}` : letter;
+  return /[\\^$.*+?()[\]{}|/]/.test(letter) ? `\\${letter}` : letter;
 }
