@@ -1,5 +1,6 @@
 """Writes the pages of docs/ that are made from the code: `python scripts/docs.py`; with `--check` it only compares."""
 
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -93,11 +94,28 @@ def errors_page() -> str:
     text += "# Errors\n\nEvery error answers in one form (see [api.md](api.md)). Programs decide by `code`; `message` "
     text += "and `hint` are for people and may change.\n\n"
     text += "| status | code | message | what next | again? |\n|--:|---|---|---|---|\n"
+    seen = set[str]()
     for kind in sorted(set(_errors(CygniError)), key=lambda kind: (kind.status, kind.code, kind.__name__)):
         message = " ".join((kind.__doc__ or "").split())
         again = "yes" if kind.retryable else ""
-        text += f"| {kind.status} | `{kind.code}` | {message} | {kind.hint or ''} | {again} |\n"
-    return text + "\nThe last column: the same request may succeed later, and the SDKs repeat it by themselves.\n"
+        text += f"| {kind.status} | {_code(kind.code, seen)} | {message} | {kind.hint or ''} | {again} |\n"
+    text += "\nThe last column: the same request may succeed later, and the SDKs repeat it by themselves.\n"
+    text += "\n## Why a deployment failed\n\nThe `failure.code` of a deployment whose status is `failed`; `message`, "
+    text += "`hint` and `logExcerpt` beside it say more.\n\n| code | what happened | look at |\n|---|---|---|\n"
+    for line in (DOCS / "deploy" / "README.md").read_text().splitlines():
+        if line.startswith("| `"):
+            text += re.sub(
+                r"`([a-z_]+)`", lambda found: _code(found[1], seen), line, count=line.split(" | ")[0].count("`") // 2
+            )
+            text += "\n"
+    return text
+
+
+def _code(code: str, seen: set[str]) -> str:
+    """The code, as what `docUrl` leads to where it is the first of its kind."""
+    anchor = "" if code in seen else f'<a id="{code}"></a>'
+    seen.add(code)
+    return f"{anchor}`{code}`"
 
 
 def cli_page() -> str:

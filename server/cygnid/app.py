@@ -13,7 +13,8 @@ from cygnid.core.http import OPERATIONS, Services
 from cygnid.core.ratelimit import Limiter
 from cygnid.core.secrets import Secrets
 from cygnid.core.wakeups import Wakeups
-from cygnid.git.door import PREFIX, GitDoor
+from cygnid.docs_site import docs_site
+from cygnid.git.door import GitDoor
 from cygnid.resources.audit import endpoints as audit
 from cygnid.resources.connections import endpoints as connections
 from cygnid.resources.deployments import endpoints as deployments
@@ -41,7 +42,8 @@ class App:
         self._last_uses = LastUses()
         self._background: list[asyncio.Task[Never]] = []
         self._front: Front | None = None
-        self._git: Front | None = None
+        self._beside: dict[str, Front] = {}
+        """What is no API: by the first part of the path."""
 
     async def start(self) -> None:
         settings = self._settings
@@ -61,7 +63,7 @@ class App:
             stopping=self.stopping,
         )
         self._front = asgi(services, OPERATIONS)
-        self._git = Front(GitDoor(services))
+        self._beside = {"git": Front(GitDoor(services)), "docs": Front(docs_site)}
 
     async def stop(self) -> None:
         for task in self._background:
@@ -75,9 +77,9 @@ class App:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
-        if self._front is None or self._git is None:
+        if self._front is None:
             raise RuntimeError("The application has not been started.")
-        await (self._git if scope["path"].startswith(PREFIX) else self._front)(scope, receive, send)
+        await self._beside.get(scope["path"].split("/", 2)[1], self._front)(scope, receive, send)
 
     async def _lifespan(self, receive: Any, send: Any) -> None:
         while (await receive())["type"] != "lifespan.shutdown":

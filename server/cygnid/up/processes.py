@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cygnid.core.postgres.child import Child, View, spawn
+from cygnid.docs_site import DOCS
 
 READY = b"ready\n"
 _START_SECONDS = 60
@@ -94,8 +95,8 @@ async def run_once(verb: str, *arguments: str, env: Mapping[str, str]) -> bytes:
 
 
 def code_folders() -> list[Path]:
-    """What the interpreter reads to run this program: its own installation, the environment, the checkout."""
-    folders = {Path(path).resolve() for path in (sys.base_prefix, sys.prefix, *sys.path) if path}
+    """What this program reads: the interpreter's own installation, the environment, the checkout with its pages."""
+    folders = {Path(path).resolve() for path in (sys.base_prefix, sys.prefix, *sys.path, DOCS) if path}
     folders = {path for path in folders if path.is_dir() and path != Path("/")}
     return sorted(path for path in folders if not any(parent in folders for parent in path.parents))
 
