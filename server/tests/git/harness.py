@@ -5,7 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,7 +96,8 @@ class Door:
     async def refs(self, project_id: str) -> dict[str, str]:
         """What the project's repository really has."""
         path = self.repositories.path(project_id)
-        said = await self.git("for-each-ref", "--format=%(refname) %(objectname)", cwd=path, **_trusting())
+        trusting = ("-c", "safe.directory=*")
+        said = await self.git(*trusting, "for-each-ref", "--format=%(refname) %(objectname)", cwd=path)
         return dict(line.split(" ") for line in said.said.splitlines())
 
     async def execute(self, sql: str, *values: object) -> None:
@@ -105,10 +106,6 @@ class Door:
 
     async def value(self, sql: str, *values: object) -> Any:
         return await self.api.pool.fetchval(sql, *values)
-
-
-def _trusting() -> dict[str, str]:
-    return {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
 
 
 @asynccontextmanager
@@ -120,7 +117,7 @@ async def opened(
     uid: int | None,
     limits: RepositoryLimits | None = None,
     app: Any = None,
-) -> AsyncIterator[Door]:
+) -> AsyncGenerator[Door]:
     """`folder`: open to all users, and empty."""
     settings = api.settings
     repositories = Repositories(
@@ -131,7 +128,7 @@ async def opened(
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app or api.app, http="httptools", lifespan="off", log_level="warning", ws="none")
     http = uvicorn.Server(config)
-    http.install_signal_handlers = lambda: None  # type: ignore[method-assign]  of older versions
+
     people = folder / "people"
     people.mkdir()
     async with server.listening():
