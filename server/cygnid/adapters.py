@@ -14,14 +14,15 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from cygnid.build.process import ProcessBuilder
+from cygnid.build.shelf import of_this_machine
 from cygnid.edge.envoy import EnvoyEdge
 from cygnid.edge.programs import EdgeSetup
 from cygnid.programs import Programs, programs
 from cygnid.runtime.process.runtime import ProcessRuntime
 from cygnid.sandbox.launch import Sandbox
 from cygnid.sandbox.network import Network
-from cygnid.settings import InvalidSetting, Settings
 from cygnid.sandbox.targets import Targets
+from cygnid.settings import InvalidSetting, Settings
 from cygnid.source.archive import ArchiveSource
 from cygnid.source.git import GitSource
 from cygnid.source.git_work import GitLimits
@@ -118,7 +119,9 @@ def _source(settings: Settings, sandbox: Sandbox) -> GitSource:
 
 def _builder(settings: Settings, found: Programs, sandbox: Sandbox) -> ProcessBuilder:
     given = {name: os.environ[name] for name in _words(settings.build_env) if name in os.environ}
-    return ProcessBuilder(data=settings.home, sandbox=sandbox, toolchains=found.languages, uv=found.uv, build_env=given)
+    return ProcessBuilder(
+        data=settings.home, sandbox=sandbox, languages=of_this_machine(settings.home), uv=found.uv, build_env=given
+    )
 
 
 def _repositories(settings: Settings, sandbox: Sandbox) -> Repositories:

