@@ -19,6 +19,7 @@ from cygnid.core.reconcile import reconcilers_in, run_reconcilers
 from cygnid.core.secrets import Secrets
 from cygnid.core.wakeups import Wakeups
 from cygnid.core.work import Work, Worker, overdue_seconds, works_in
+from cygnid.git import tasks as git
 from cygnid.git.server import GitServer
 from cygnid.resources.audit import tasks as audit
 from cygnid.resources.deployments import tasks as deployments
@@ -32,7 +33,18 @@ from cygnid.resources.routes import tasks as routes
 from cygnid.resources.uploads import tasks as uploads
 from cygnid.settings import Settings
 
-TASKS: tuple[ModuleType, ...] = (platform, projects, audit, logs, uploads, instances, routes, deployments, watching)
+TASKS: tuple[ModuleType, ...] = (
+    platform,
+    projects,
+    audit,
+    logs,
+    uploads,
+    instances,
+    routes,
+    deployments,
+    watching,
+    git,
+)
 """Each noun's `tasks`: its reconcilers and its work on due rows."""
 
 _BEAT_SECONDS, _EARLY_BEAT_SECONDS = 5.0, 0.5
@@ -50,7 +62,7 @@ async def main(settings: Settings, *, build: str, ready: Callable[[], None] = la
     """
     os.umask(0o022)
     told = _Told()
-    async with _backends(settings) as (backends, leadership, git):
+    async with _backends(settings) as (backends, leadership, server):
         await _say_what_is_here(backends)
         works = works_in(TASKS)
         workers = [
@@ -67,11 +79,11 @@ async def main(settings: Settings, *, build: str, ready: Callable[[], None] = la
             aside = [group.create_task(backends.wakeups.run()), group.create_task(_beat(backends, build, works))]
             ending = [group.create_task(worker.run()) for worker in workers]
             ending.append(group.create_task(leadership.run(lead)))
-            async with git.listening():
+            async with server.listening():
                 ready()
                 await told.end.wait()
             log.info("ending")
-            ending.append(group.create_task(git.finish()))
+            ending.append(group.create_task(server.finish()))
             for worker in workers:
                 worker.stop()
             leadership.resign()
@@ -97,7 +109,7 @@ async def _backends(settings: Settings) -> AsyncGenerator[tuple[Backends, Leader
     leadership = Leadership(settings.database_url)
     async with adapters(settings) as found:
         await found.repositories.prepare()
-        git = GitServer(found.repositories, folder=settings.git_folder, api_uid=settings.uid(0))
+        server = GitServer(found.repositories, folder=settings.git_folder, api_uid=settings.uid(0))
         pool = await db.connect(settings.database_url, size=settings.pool_size)
         try:
             yield (
@@ -114,7 +126,7 @@ async def _backends(settings: Settings) -> AsyncGenerator[tuple[Backends, Leader
                     term=leadership.term,
                 ),
                 leadership,
-                git,
+                server,
             )
         finally:
             pool.terminate()

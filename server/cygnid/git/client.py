@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import socket
+from asyncio import StreamReader, StreamWriter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
 
 import msgspec
 
@@ -27,17 +28,11 @@ class RepositoryFull(CygniError):
 class GitRun:
     """`git http-backend` at work on one request."""
 
-    def __init__(self, connection: "_Connection", stdio: socket.socket, hooks: socket.socket | None) -> None:
-        self._connection, self._stdio, self._hooks = connection, stdio, hooks
-        self.answer: asyncio.StreamReader
-        self.body: asyncio.StreamWriter
-        self.hook: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-
-    async def open(self) -> Self:
-        self.answer, self.body = await asyncio.open_unix_connection(sock=self._stdio, limit=_STREAM_BYTES)
-        if self._hooks is not None:
-            self.hook = await asyncio.open_unix_connection(sock=self._hooks, limit=_STREAM_BYTES)
-        return self
+    def __init__(self, connection: "_Connection", streams: Sequence[tuple[StreamReader, StreamWriter]]) -> None:
+        self._connection = connection
+        # one for each direction: git may end before it has read all, which breaks what it reads from
+        (_, self.body), (self.answer, self._unused), *hooks = streams
+        self.hook = hooks[0] if hooks else None
 
     async def ended(self) -> wire.Reply:
         """How it ended. Raises Unavailable when the worker has gone meanwhile."""
@@ -45,7 +40,7 @@ class GitRun:
 
     async def close(self) -> None:
         """Nothing of it goes on."""
-        for writer in (self.body, *([self.hook[1]] if self.hook else []), self._connection.writer):
+        for writer in (self.body, self._unused, *([self.hook[1]] if self.hook else []), self._connection.writer):
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
@@ -59,7 +54,7 @@ class Git:
 
     async def begin(self, project_id: str, variables: dict[str, str], *, writes: bool) -> GitRun:
         """Raises Unavailable, RepositoryFull."""
-        pairs = [wire.pair() for _ in range(2 if writes else 1)]
+        pairs = [wire.pair() for _ in range(3 if writes else 2)]
         request = wire.Http(project_id=project_id, variables=variables, writes=writes)
         connection: _Connection | None = None
         try:
@@ -69,7 +64,8 @@ class Git:
                 raise RepositoryFull
             if reply.what != "started":
                 raise Unavailable(reply.message or None, headers={"Retry-After": "5"})
-            return await GitRun(connection, pairs[0][0], pairs[1][0] if writes else None).open()
+            streams = [await asyncio.open_unix_connection(sock=ours, limit=_STREAM_BYTES) for ours, _ in pairs]
+            return GitRun(connection, streams)
         except BaseException:
             for ours, _ in pairs:
                 ours.close()

@@ -11,6 +11,7 @@ import logging
 import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Never
 
@@ -38,7 +39,6 @@ from cygnid.source.repository_spec import cgi
 
 log = logging.getLogger("cygnid.git")
 Service = Literal["git-upload-pack", "git-receive-pack"]
-PREFIX = "/git/"
 _PATH = re.compile(r"/git/(?P<project>[A-Za-z0-9_-]{1,64})\.git/(?P<path>info/refs|git-upload-pack|git-receive-pack)")
 _PROTOCOL = re.compile(r"[a-z0-9=:]{1,64}")
 _CHUNK_BYTES = 1 << 16
@@ -181,7 +181,7 @@ class GitDoor:
                     await run.body.drain()
                 except OSError:
                     wanted = False  # git has said all it has to say: the rest is read for the client to hear it
-        if wanted:
+        with suppress(OSError):
             run.body.write_eof()
         while (await receive())["type"] != "http.disconnect":
             pass

@@ -97,13 +97,14 @@ class GitServer:
         if len(self._running) > MOST_AT_ONCE:
             await reply(wire.Reply(what="unavailable", message="Too many people use git here at the moment."))
             return
-        stdio, *hooks = fds
+        body, answer, *hooks = fds
         try:
             running = await self._repositories.begin(
                 request.project_id,
                 request.variables,
                 writes=request.writes,
-                stdio=stdio,
+                body=body,
+                answer=answer,
                 hook=hooks[0] if hooks else None,
             )
         except RepositoryFull:

@@ -16,11 +16,11 @@ import msgspec
 
 SOCKET = "git.socket"
 MAX_REQUEST_BYTES = 1 << 16
-DESCRIPTORS = 2
+DESCRIPTORS = 3
 
 
 class Http(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="http"):
-    """Answer a request by `git http-backend`. Its descriptors: the body and the answer; for a push the hooks' too."""
+    """Answer a request by `git http-backend`. Its descriptors: the body, the answer, and of a push the hooks'."""
 
     project_id: str
     variables: dict[str, str]

@@ -38,7 +38,7 @@ class Namespace:
 class _Given:
     """Descriptors of whoever launches."""
 
-    stdio: int | None = None
+    stdin: int | None = None
     inherited: tuple[int, ...] = ()
 
 
@@ -103,13 +103,20 @@ class Sandbox:
             raise RuntimeError("prepare() comes first")
         return self._ability
 
-    async def launch(self, spec: SandboxSpec, *, stdio: int | None = None, inherited: Sequence[int] = ()) -> Launched:
-        """Returns when the command is about to run. Its end, and all it left running, is taken care of. `stdio`: what
-        it has as standard input, and as output instead of `spec.stdout`; it and `inherited` stay the caller's to
-        close. Raises LaunchFailed with the reason."""
-        given = _Given(stdio=stdio, inherited=tuple(inherited))
-        stdout = open_output(spec.stdout) if stdio is None else os.dup(stdio)
-        return await self._launch(spec, (stdout, open_output(spec.stderr)), given)
+    async def launch(
+        self,
+        spec: SandboxSpec,
+        *,
+        stdin: int | None = None,
+        stdout: int | None = None,
+        inherited: Sequence[int] = (),
+    ) -> Launched:
+        """Returns when the command is about to run. Its end, and all it left running, is taken care of. `stdin`, and
+        `stdout` instead of `spec.stdout`, and `inherited` stay the caller's to close. Raises LaunchFailed with the
+        reason."""
+        given = _Given(stdin=stdin, inherited=tuple(inherited))
+        output = open_output(spec.stdout) if stdout is None else os.dup(stdout)
+        return await self._launch(spec, (output, open_output(spec.stderr)), given)
 
     async def run(self, spec: SandboxSpec) -> Finished:
         """Run to the end, or to a limit of time, disk or output. Cancelled, it kills all of it first. Raises
@@ -226,7 +233,7 @@ class Sandbox:
                 uid=uid,
                 files=[*identity.values(), *spec.files.values()],
                 output=output,
-                stdin=given.stdio,
+                stdin=given.stdin,
                 inherited=given.inherited,
                 status=spec.folder / STATUS,
                 group=group,

@@ -75,10 +75,17 @@ class Repositories:
                 await asyncio.to_thread(shutil.rmtree, self._own)
 
     async def begin(
-        self, project_id: str, variables: Mapping[str, str], *, writes: bool, stdio: int, hook: int | None
+        self,
+        project_id: str,
+        variables: Mapping[str, str],
+        *,
+        writes: bool,
+        body: int,
+        answer: int,
+        hook: int | None,
     ) -> "Running":
-        """Answer one HTTP request by `git http-backend`: its body and its answer go through `stdio`, what hooks have
-        to say through `hook`; both stay the caller's to close. The repository is made when there is none yet. Raises
+        """Answer one HTTP request by `git http-backend`: it reads `body`, writes to `answer`, and what hooks have to
+        say goes through `hook`; all stay the caller's to close. The repository is made when there is none yet. Raises
         RepositoryFull, SourceUnavailable."""
         repository = await self.ensure(project_id)
         room = self.limits.push_bytes
@@ -93,7 +100,8 @@ class Repositories:
             env=spec.environment(push_bytes=room, extra=variables),
             writes=writes,
             seconds=self.limits.seconds,
-            stdio=stdio,
+            stdin=body,
+            stdout=answer,
             inherited=() if hook is None else (hook,),
         )
 
@@ -159,7 +167,8 @@ class Repositories:
                 env=spec.environment(push_bytes=1, extra={"GIT_DIR": spec.REPOSITORY}),
                 writes=writes,
                 seconds=seconds,
-                stdio=file.fileno() if output is None else output,
+                stdin=None,
+                stdout=file.fileno() if output is None else output,
             )
             try:
                 ended = await running.wait()
@@ -178,7 +187,8 @@ class Repositories:
         env: Mapping[str, str],
         writes: bool,
         seconds: float,
-        stdio: int,
+        stdin: int | None,
+        stdout: int,
         inherited: Sequence[int] = (),
     ) -> "Running":
         name = f"git-{self._own.name[3:]}-{next(self._numbers)}"
@@ -197,12 +207,11 @@ class Repositories:
             inherited=len(inherited),
         )
         try:
-            return Running(
-                await self._sandbox.launch(described, stdio=stdio, inherited=inherited), folder, seconds=seconds
-            )
+            launched = await self._sandbox.launch(described, stdin=stdin, stdout=stdout, inherited=inherited)
         except LaunchFailed as error:
             await asyncio.to_thread(remove_tree, folder)
             raise SourceUnavailable(f"git could not be started: {error}") from error
+        return Running(launched, folder, seconds=seconds)
 
     def _make(self, repository: Path) -> None:
         """Complete when it has its name: two at once make one."""

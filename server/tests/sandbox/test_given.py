@@ -23,7 +23,7 @@ async def test_what_is_given_is_its_standard_input_and_output_and_a_descriptor(s
     script = f"read -r line && echo back $line && echo more >&{INHERITED_FD}; echo fault >&2"
     spec = stage.spec(script, inherited=1)
     with ours, theirs, more, given:
-        launched = await sandbox.launch(spec, stdio=theirs.fileno(), inherited=[given.fileno()])
+        launched = await sandbox.launch(spec, stdin=theirs.fileno(), stdout=theirs.fileno(), inherited=[given.fileno()])
         theirs.close()
         given.close()
         ours.sendall(b"hello\n")
