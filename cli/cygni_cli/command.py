@@ -88,9 +88,11 @@ class NounGroup(LazyGroup):
 
 def in_project(function: Any) -> Any:
     """--project and --environment."""
-    from .completion import project_names  # noqa: PLC0415
+    from .completion import environment_names, project_names  # noqa: PLC0415
 
-    function = click.option("--environment", "-e", help="Default: production.")(function)
+    function = click.option("--environment", "-e", help="Default: production.", shell_complete=environment_names)(
+        function
+    )
     return click.option(
         "--project", "-p", help="Default: CYGNI_PROJECT, then cygni.toml.", shell_complete=project_names
     )(function)

@@ -106,7 +106,7 @@ class Context:
     def _ask_project(self, suggestion: str | None) -> str:
         if not self.interactive:
             raise FlagNeeded("The project", f'--project, set CYGNI_PROJECT, or put project = "…" into {TOML_NAME}')
-        names: Sequence[str] = [project["name"] for project in self.client.paginate("/v1/projects").items]
+        names: Sequence[str] = [project.name for project in self.client.projects.list().items]
         if names:
             self.talk.say(f"Your projects: {', '.join(names)}")
         only = names[0] if len(names) == 1 else None

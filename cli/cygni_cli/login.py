@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .errors import CliError
 
 if TYPE_CHECKING:
+    from cygni.types import Me
+
     from .context import Context
 
 
-def ask_and_keep(ctx: Context, *, url: str | None, token: str | None = None) -> dict[str, Any]:
+def ask_and_keep(ctx: Context, *, url: str | None, token: str | None = None) -> Me:
     """Ask for what is missing, check it by /v1/me, keep it. Returns Me; raises CliError for a token of no use."""
     from cygni import (  # noqa: PLC0415 - `--help` needs no SDK
         DEFAULT_BASE_URL,
@@ -36,7 +38,7 @@ def ask_and_keep(ctx: Context, *, url: str | None, token: str | None = None) -> 
     token = token or ctx.ask("Token", flag="--token-stdin", hidden=True)
     with Client(api_key=token, base_url=url) as client:
         try:
-            me = client.request("GET", "/v1/me").data
+            me = client.me.get()
         except AuthenticationError as error:
             raise CliError(
                 "The API does not accept this token.",
@@ -59,7 +61,6 @@ def _keep(path: Path, login: dict[str, str]) -> None:
     beside.replace(path)
 
 
-def name_of(me: dict[str, Any]) -> str:
+def name_of(me: Me) -> str:
     """Whom a token belongs to, in a word."""
-    user, token = me["user"] or {}, me["token"] or {}
-    return user.get("name") or f"the token {token.get('name')}"
+    return (me.user and me.user.name) or f"the token {me.token and me.token.name}"

@@ -59,7 +59,7 @@ def render(result: Result | Feed, *, as_json: bool, talk: Talk) -> int:
             return LET_GO  # the way to end it
         return 0
     if as_json:
-        click.echo(json.dumps(result.data, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(result.data, indent=2, ensure_ascii=False, default=_plain))
     elif isinstance(result.view, Table):
         _print_table(result.view, talk)
     else:
@@ -100,25 +100,30 @@ def _cell(value: Any) -> str:
 
 
 def _compact(item: Any) -> str:
-    return json.dumps(item, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(item, ensure_ascii=False, separators=(",", ":"), default=_plain)
 
 
-def ago(time: str | None) -> str:
-    """A time of the API as people say it: 5 min ago."""
+def _plain(value: Any) -> Any:
+    """What the SDK answers with, as JSON."""
+    return value.to_dict()
+
+
+def ago(time: datetime | None) -> str:
+    """A time as people say it: 5 min ago."""
     if time is None:
         return "-"
-    seconds = (datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds()
+    seconds = (datetime.now(UTC) - time).total_seconds()
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{int(seconds // size)} {unit} ago"
     return "just now"
 
 
-def since(time: str | None) -> str:
+def since(time: datetime | None) -> str:
     """Seconds since a time of the API; nothing where the clocks disagree."""
     if time is None:
         return ""
-    passed = (datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds()
+    passed = (datetime.now(UTC) - time).total_seconds()
     return f"{passed:.0f} s" if passed >= 0 else ""
 
 

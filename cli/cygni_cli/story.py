@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .errors import LET_GO, CliError
 from .output import Result, ago, seconds, since
 
 if TYPE_CHECKING:
-    from cygni import Response
+    from cygni.types import Deployment, DeploymentFailure, DeploymentStep
 
     from .context import Context
 
@@ -23,30 +23,29 @@ STEP_ENDS = ("success", "failed", "skipped", "canceled")
 LOOK_SECONDS = 1.0
 
 
-def follow(ctx: Context, answer: Response) -> Result:
-    """Watch the deployment that was answered to its end. Ctrl-C lets go of it and does not cancel it."""
-    story = _Story(ctx, answer)
+def follow(ctx: Context, deployment: Deployment) -> Result:
+    """Watch a deployment to its end. Ctrl-C lets go of it and does not cancel it."""
+    story = _Story(ctx, deployment)
     try:
         return story.tell()
     except KeyboardInterrupt:
-        identity = story.deployment["id"]
+        identity = story.deployment.id
         ctx.talk.say(f"Let go of {identity}: it goes on by itself.")
         after = [f"Watch it:  cygni deployments watch {identity}", f"Cancel it: cygni deployments cancel {identity}"]
         return Result(story.deployment, after=after, exit_code=LET_GO)
 
 
 class _Story:
-    def __init__(self, ctx: Context, answer: Response) -> None:
+    def __init__(self, ctx: Context, deployment: Deployment) -> None:
         self._ctx = ctx
-        self._request_id = answer.request_id
+        self._request_id = deployment.last_response.request_id
         self._told: set[str] = set()
         self._telling = threading.Lock()
         self._lines: list[str] = []
-        self.deployment: dict[str, Any] = answer.data
-        self._path = f"/v1/deployments/{self.deployment['id']}"
+        self.deployment = deployment
 
     def tell(self) -> Result:
-        if self.deployment["status"] not in ENDS:
+        if self.deployment.status not in ENDS:
             self._tell_waiting()
             with self._looking():
                 self._tell_lines()
@@ -55,29 +54,33 @@ class _Story:
         return self._ending()
 
     def _tell_waiting(self) -> None:
-        holder = self.deployment["blockedById"]
-        if self.deployment["status"] == "queued" and holder:
-            other = self._ctx.client.request("GET", f"/v1/deployments/{holder}").data
-            since = ago(other["startedAt"] or other["createdAt"])
-            place = self.deployment["environment"]
-            self._ctx.talk.say(f"Waiting: {place} is held by {holder}, {other['status']}, since {since}.")
+        holder = self.deployment.blocked_by_id
+        if self.deployment.status == "queued" and holder:
+            other = self._ctx.client.deployments.get(holder)
+            since = ago(other.started_at or other.created_at)
+            place = self.deployment.environment
+            self._ctx.talk.say(f"Waiting: {place} is held by {holder}, {other.status}, since {since}.")
 
     def _tell_lines(self) -> None:
         from cygni import PermissionDeniedError  # noqa: PLC0415 - `--help` needs no SDK
 
+        from .client import events  # noqa: PLC0415
+
         phase: str | None = None
         try:
-            for event, line in self._ctx.client.events(f"{self._path}/logs/stream"):
-                if event != "log":
+            deployments, identity = self._ctx.client.deployments, self.deployment.id
+            for event in events(lambda seen: deployments.stream_logs(identity, last_event_id=seen)):
+                line = event.data
+                if event.event != "log":
                     continue
                 # what the platform remarks of instances belongs to no step: they run, so the build is over
-                own = next((name for name, steps in PHASES.items() if line["step"] in steps), phase)
-                now = "Live" if line["source"] == "system" else own
+                own = next((name for name, steps in PHASES.items() if line.step in steps), phase)
+                now = "Live" if line.source == "system" else own
                 if now != phase and now is not None:
                     phase = now
                     self._refresh()
                     self._tell_phases(list(PHASES)[: list(PHASES).index(now)])
-                self._lines.append(line["message"] or "")
+                self._lines.append(line.message or "")
                 self._ctx.talk.log(self._lines[-1])
         except PermissionDeniedError:
             # a token that may deploy need not be one that may read logs
@@ -89,12 +92,12 @@ class _Story:
 
         moment = threading.Event()
         try:
-            while self.deployment["status"] not in ENDS:
+            while self.deployment.status not in ENDS:
                 moment.wait(LOOK_SECONDS)
                 self._refresh()
         except PermissionDeniedError as error:
             raise CliError(
-                f"{self.deployment['id']} goes on, but this token may not see how it ends.",
+                f"{self.deployment.id} goes on, but this token may not see how it ends.",
                 why=f"{error.code}: it lacks deployments:read.",
                 fix="Give the token that scope too, or pass --detach.",
                 code=error.code,
@@ -129,20 +132,20 @@ class _Story:
 
     def _tell_running(self) -> None:
         for phase, names in PHASES.items():
-            for step in self.deployment["steps"] or ():
-                if step["name"] in names and step["status"] == "running":
-                    took = since(step["startedAt"])
-                    self._ctx.talk.passing(f"… {phase:<8} {took:>8}  {step['message'] or step['name']}")
+            for step in self.deployment.steps or ():
+                if step.name in names and step.status == "running":
+                    took = since(step.started_at)
+                    self._ctx.talk.passing(f"… {phase:<8} {took:>8}  {step.message or step.name}")
 
     def _refresh(self) -> None:
-        self.deployment = self._ctx.client.request("GET", self._path).data
+        self.deployment = self._ctx.client.deployments.get(self.deployment.id)
 
-    def _parts(self, phase: str) -> list[dict[str, Any]]:
-        return [step for step in self.deployment["steps"] or () if step["name"] in PHASES[phase]]
+    def _parts(self, phase: str) -> list[DeploymentStep]:
+        return [step for step in self.deployment.steps or () if step.name in PHASES[phase]]
 
     def _ended(self) -> list[str]:
         parts = {phase: self._parts(phase) for phase in PHASES}
-        return [phase for phase in PHASES if parts[phase] and all(one["status"] in STEP_ENDS for one in parts[phase])]
+        return [phase for phase in PHASES if parts[phase] and all(one.status in STEP_ENDS for one in parts[phase])]
 
     def _tell_phases(self, phases: Iterable[str]) -> None:
         """Tell those of these phases that have ended, once each, in order."""
@@ -151,31 +154,31 @@ class _Story:
                 self._told.add(phase)
                 self._tell_phase(phase, self._parts(phase))
 
-    def _tell_phase(self, phase: str, parts: Sequence[dict[str, Any]]) -> None:
-        statuses = {part["status"] for part in parts}
+    def _tell_phase(self, phase: str, parts: Sequence[DeploymentStep]) -> None:
+        statuses = {part.status for part in parts}
         if statuses <= {"skipped", "canceled"}:
             self._ctx.talk.step("-", phase, " ".join(sorted(statuses)), "")
             return
-        took = seconds(sum(part["durationMs"] or 0 for part in parts))
-        if broken := next((part for part in parts if part["status"] == "failed"), None):
+        took = seconds(sum(part.duration_ms or 0 for part in parts))
+        if broken := next((part for part in parts if part.status == "failed"), None):
             # why is told at the end
-            self._ctx.talk.step("✗", phase, broken["name"], took)
+            self._ctx.talk.step("✗", phase, broken.name, took)
             return
-        messages = [part["message"] for part in parts if part["message"]]
+        messages = [part.message for part in parts if part.message]
         self._ctx.talk.step("✓", phase, messages[-1] if messages else "", took)
 
     def _ending(self) -> Result:
         deployment = self.deployment
-        if deployment["status"] == "success":
-            if deployment["url"] is None:
+        if deployment.status == "success":
+            if deployment.url is None:
                 self._ctx.talk.say("Live. It has no web process, so it has no URL.")
-            return Result(deployment, [deployment["url"] or deployment["id"]])
-        failure = deployment["failure"]
+            return Result(deployment, [deployment.url or deployment.id])
+        failure = deployment.failure
         if failure is None:
             return Result(deployment, error=self._not_live())
-        for line in self._untold(failure["logExcerpt"] or []):
+        for line in self._untold(failure.log_excerpt or []):
             self._ctx.talk.log(line)
-        return Result(deployment, error=failed(deployment, self._request_id))
+        return Result(deployment, error=failed(deployment.id, failure, self._request_id))
 
     def _untold(self, excerpt: list[str]) -> list[str]:
         """The lines of a failure, unless they were the last that the log told anyway; an excerpt has no empty lines."""
@@ -183,7 +186,7 @@ class _Story:
         return [] if excerpt == told[-len(excerpt) :] else excerpt
 
     def _not_live(self) -> CliError:
-        status, identity = self.deployment["status"], self.deployment["id"]
+        status, identity = self.deployment.status, self.deployment.id
         why = {
             "superseded": "A newer deployment of this environment took its place.",
             "canceled": "Somebody canceled it.",
@@ -194,13 +197,12 @@ class _Story:
         )
 
 
-def failed(deployment: dict[str, Any], request_id: str | None) -> CliError:
-    """What stopped a deployment that has a `failure`."""
-    failure = deployment["failure"]
+def failed(identity: str, failure: DeploymentFailure, request_id: str | None) -> CliError:
+    """What stopped a deployment."""
     return CliError(
-        failure["message"] or "The deployment failed.",
-        why=f"{failure['code']}, in the step {failure['step']} of {deployment['id']}",
-        fix=failure["hint"] or f"See `cygni deployments show {deployment['id']}`.",
-        code=failure["code"] or "failed",
+        failure.message or "The deployment failed.",
+        why=f"{failure.code}, in the step {failure.step} of {identity}",
+        fix=failure.hint or f"See `cygni deployments show {identity}`.",
+        code=failure.code or "failed",
         request_id=request_id,
     )

@@ -23,7 +23,8 @@ FILES = {
 )
 @click.argument("shell", type=click.Choice(tuple(FILES)))
 def completion(ctx: Context, *, shell: str) -> Result:
-    """Print the completion script of a shell: commands, options, and names of projects from live data."""
+    """Print the completion script of a shell: commands, options, and from live data the
+    names of projects and environments and the ids of deployments."""
     found = get_completion_class(shell)
     assert found is not None
     script = found(click.get_current_context().find_root().command, {}, "cygni", "_CYGNI_COMPLETE").source()

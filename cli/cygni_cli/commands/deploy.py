@@ -2,17 +2,20 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from cygni import NotFoundError, PermissionDeniedError, Response, segment
-from cygni.types import Upload
+from cygni import OMIT, NotFoundError, PermissionDeniedError
 from cygni_cli.command import command, in_project
+from cygni_cli.completion import deployment_ids
 from cygni_cli.context import Context, Place
 from cygni_cli.errors import CliError
 from cygni_cli.output import Result, ago, seconds, size
 from cygni_cli.story import follow
+
+if TYPE_CHECKING:
+    from cygni.types import Deployment, DeploymentCreateStrategy, Upload
 
 STRATEGIES = ("rolling", "recreate")
 
@@ -39,7 +42,7 @@ def deploy(
     project: str | None,
     environment: str | None,
     message: str | None,
-    strategy: str | None,
+    strategy: DeploymentCreateStrategy | None,
     clear_cache: bool,
     detach: bool,
     yes: bool,
@@ -51,12 +54,15 @@ def deploy(
     place = ctx.place(project, environment, folder=folder, suggestion=folder.absolute().name)
     found = _find_project(ctx, place, yes=yes)
     upload = _upload(ctx, folder)
-    found = found or _create_project(ctx, place)
-    body: dict[str, Any] = {"projectId": found["id"], "environment": place.environment, "uploadId": upload["id"]}
-    body |= {"message": message} if message else {}
-    body |= {"strategy": strategy} if strategy else {}
-    body |= {"clearCache": True} if clear_cache else {}
-    return _go_on(ctx, ctx.client.request("POST", "/v1/deployments", json=body), detach=detach)
+    deployment = ctx.client.deployments.create(
+        project_id=found or _create_project(ctx, place),
+        environment=place.environment,
+        upload_id=upload.id,
+        message=message or OMIT,
+        strategy=strategy or OMIT,
+        clear_cache=clear_cache or OMIT,
+    )
+    return _go_on(ctx, deployment, detach=detach)
 
 
 @command(
@@ -66,7 +72,7 @@ def deploy(
         "cygni rollback --keep-env       with the variables of now",
     ]
 )
-@click.argument("deployment", required=False)
+@click.argument("deployment", required=False, shell_complete=deployment_ids)
 @in_project
 @click.option("--keep-env", is_flag=True, help="Keep the variables of now instead of those it ran with.")
 @click.option("--detach", "-d", is_flag=True, help="Do not wait for the end.")
@@ -83,16 +89,13 @@ def rollback(
 
     Without an id: the one that was live before. Its variables come back with it, except those deleted since.
     """
-    body: dict[str, Any] = {"restoreEnv": not keep_env}
     if deployment:
-        path = f"/v1/deployments/{segment(deployment)}/rollback"
+        started = ctx.client.deployments.rollback(deployment, restore_env=not keep_env)
     else:
         place = ctx.place(project, environment)
-        path = f"/v1/projects/{segment(place.project)}/rollback"
-        body["environment"] = place.environment
-    answer = ctx.client.request("POST", path, json=body)
-    _tell_target(ctx, answer)
-    return _go_on(ctx, answer, detach=detach)
+        started = ctx.client.projects.rollback(place.project, environment=place.environment, restore_env=not keep_env)
+    _tell_target(ctx, started)
+    return _go_on(ctx, started, detach=detach)
 
 
 @command(examples=["cygni restart", "cygni restart --project shop -e staging"])
@@ -101,29 +104,28 @@ def rollback(
 def restart(ctx: Context, *, project: str | None, environment: str | None, detach: bool) -> Result:
     """Start what is live anew, with the variables and settings of now; nothing is built."""
     place = ctx.place(project, environment)
-    path = f"/v1/projects/{segment(place.project)}/restart"
-    answer = ctx.client.request("POST", path, json={"environment": place.environment})
-    return _go_on(ctx, answer, detach=detach)
+    started = ctx.client.projects.restart(place.project, environment=place.environment)
+    return _go_on(ctx, started, detach=detach)
 
 
-def _tell_target(ctx: Context, answer: Response) -> None:
+def _tell_target(ctx: Context, started: Deployment) -> None:
     """What is gone back to, and what will not be as it was."""
-    identity = (answer.data["source"] or {}).get("deploymentId")
+    identity = (started.to_dict().get("source") or {}).get("deploymentId")
     if identity:
-        target = ctx.client.request("GET", f"/v1/deployments/{segment(identity)}").data
-        said = f", “{target['message']}”" if target["message"] else ""
-        ctx.talk.say(f"Back to {identity}{said}, made {ago(target['createdAt'])}; nothing is built.")
-    for warning in answer.warnings:
+        target = ctx.client.deployments.get(identity)
+        said = f", “{target.message}”" if target.message else ""
+        ctx.talk.say(f"Back to {identity}{said}, made {ago(target.created_at)}; nothing is built.")
+    for warning in started.last_response.warnings:
         ctx.talk.say(f"Note: {warning.message}")
 
 
-def _find_project(ctx: Context, place: Place, *, yes: bool) -> dict[str, Any] | None:
-    """None: it is to be made. Raises NotFoundError if a person says no to that."""
+def _find_project(ctx: Context, place: Place, *, yes: bool) -> str | None:
+    """Its id. None: it is to be made. Raises NotFoundError if a person says no to that."""
     try:
-        return ctx.client.request("GET", f"/v1/projects/{segment(place.project)}").data
+        return ctx.client.projects.get(place.project).id
     except PermissionDeniedError:
         # a token of a pipeline often may do no more than deploy, which takes a name as well
-        return {"id": place.project}
+        return place.project
     except NotFoundError:
         # Whoever named the project in a script meant it: only a person may have mistyped.
         if ctx.interactive and not yes and not ctx.confirm(f"Make the project {place.project}?", flag="--yes"):
@@ -131,22 +133,20 @@ def _find_project(ctx: Context, place: Place, *, yes: bool) -> dict[str, Any] | 
     return None
 
 
-def _create_project(ctx: Context, place: Place) -> dict[str, Any]:
-    body = {"name": place.project}
-    if place.team:
-        body["teamId"] = team_id(ctx, place.team)
-    made = ctx.client.request("POST", "/v1/projects", json=body).data
-    ctx.talk.say(f"Made the project {made['name']}.")
-    return made
+def _create_project(ctx: Context, place: Place) -> str:
+    team = team_id(ctx, place.team) if place.team else None
+    made = ctx.client.projects.create(name=place.project, team_id=team or OMIT)
+    ctx.talk.say(f"Made the project {made.name}.")
+    return made.id
 
 
 def team_id(ctx: Context, slug: str) -> str:
     """The id of one of the caller's teams. Raises CliError, which lists them, for any other."""
-    teams = ctx.client.request("GET", "/v1/me").data["teams"] or ()
+    teams = ctx.client.me.get().teams or ()
     for team in teams:
-        if slug in (team["slug"], team["id"]):
-            return team["id"]
-    slugs = ", ".join(team["slug"] or team["id"] for team in teams) or "none"
+        if slug in (team.slug, team.id):
+            return team.id
+    slugs = ", ".join(team.slug or team.id for team in teams) or "none"
     fix = "Correct `team` in cygni.toml, or CYGNI_TEAM."
     raise CliError(f"There is no team {slug}.", why=f"Your teams: {slugs}.", fix=fix, code="not_found")
 
@@ -164,8 +164,7 @@ def _upload(ctx: Context, folder: Path) -> Upload:
     return upload
 
 
-def _go_on(ctx: Context, answer: Response, *, detach: bool) -> Result:
-    identity = answer.data["id"]
+def _go_on(ctx: Context, started: Deployment, *, detach: bool) -> Result:
     if detach:
-        return Result(answer.data, [identity], after=[f"Watch it: cygni deployments watch {identity}"])
-    return follow(ctx, answer)
+        return Result(started, [started.id], after=[f"Watch it: cygni deployments watch {started.id}"])
+    return follow(ctx, started)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import click
 
-from cygni import segment
 from cygni_cli.command import NounGroup, command, in_project
+from cygni_cli.completion import deployment_ids
 from cygni_cli.context import Context
 from cygni_cli.output import Result, Table, ago, seconds
 from cygni_cli.story import ENDS, follow
@@ -26,16 +26,17 @@ deployments = NounGroup(
 def list_deployments(ctx: Context, *, project: str | None, environment: str | None, limit: int) -> Result:
     """List the latest deployments of an environment, newest first."""
     place = ctx.place(project, environment)
-    query = {"projectId": place.project, "environment": place.environment, "limit": limit, "sort": "-createdAt"}
-    items = ctx.client.paginate("/v1/deployments", query).items
+    items = ctx.client.deployments.list(
+        project_id=place.project, environment=place.environment, limit=limit, sort="-createdAt"
+    ).items
     rows = [
         (
-            f"{one['id']}{' *' if one['isCurrent'] else ''}",
-            one["status"],
-            one["type"],
-            ago(one["createdAt"]),
-            seconds(one["durationMs"]),
-            one["message"] or (one["failure"] or {}).get("code"),
+            f"{one.id}{' *' if one.is_current else ''}",
+            one.status,
+            one.type,
+            ago(one.created_at),
+            seconds(one.duration_ms),
+            one.message or (one.failure and one.failure.code),
         )
         for one in items
     ]
@@ -44,31 +45,31 @@ def list_deployments(ctx: Context, *, project: str | None, environment: str | No
 
 
 @command(examples=["cygni deployments show dep_01kav9ft00ebjbrx435zc1xe36"])
-@click.argument("deployment")
+@click.argument("deployment", shell_complete=deployment_ids)
 def show(ctx: Context, *, deployment: str) -> Result:
     """Show one deployment, step by step."""
-    one = ctx.client.request("GET", f"/v1/deployments/{segment(deployment)}").data
-    ctx.talk.dim(f"{one['id']} · {one['environment']} · {one['status']}")
-    steps = one["steps"] or ()
-    rows = [(step["name"], step["status"], seconds(step["durationMs"]), step["message"]) for step in steps]
+    one = ctx.client.deployments.get(deployment)
+    ctx.talk.dim(f"{one.id} · {one.environment} · {one.status}")
+    steps = one.steps or ()
+    rows = [(step.name, step.status, seconds(step.duration_ms), step.message) for step in steps]
     after: list[str] = []
-    if failure := one["failure"]:
-        after = [*(failure["logExcerpt"] or ()), f"{failure['code']}: {failure['message']}", failure["hint"] or ""]
-    elif one["status"] not in ENDS:
-        after = [f"Watch it: cygni deployments watch {one['id']}"]
+    if failure := one.failure:
+        after = [*(failure.log_excerpt or ()), f"{failure.code}: {failure.message}", failure.hint or ""]
+    elif one.status not in ENDS:
+        after = [f"Watch it: cygni deployments watch {one.id}"]
     return Result(one, Table(("STEP", "STATUS", "TOOK", "MESSAGE"), rows, "It has no steps yet."), after)
 
 
 @command(examples=["cygni deployments watch dep_01kav9ft00ebjbrx435zc1xe36"])
-@click.argument("deployment")
+@click.argument("deployment", shell_complete=deployment_ids)
 def watch(ctx: Context, *, deployment: str) -> Result:
     """Follow a deployment to its end, as `cygni deploy` does."""
-    return follow(ctx, ctx.client.request("GET", f"/v1/deployments/{segment(deployment)}"))
+    return follow(ctx, ctx.client.deployments.get(deployment))
 
 
 @command(examples=["cygni deployments cancel dep_01kav9ft00ebjbrx435zc1xe36"])
-@click.argument("deployment")
+@click.argument("deployment", shell_complete=deployment_ids)
 def cancel(ctx: Context, *, deployment: str) -> Result:
     """Stop a deployment that is not live yet. What is live stays live."""
-    one = ctx.client.request("POST", f"/v1/deployments/{segment(deployment)}/cancel").data
-    return Result(one, [f"{one['id']} {one['status']}"], [f"See it end: cygni deployments watch {one['id']}"])
+    one = ctx.client.deployments.cancel(deployment)
+    return Result(one, [f"{one.id} {one.status}"], [f"See it end: cygni deployments watch {one.id}"])

@@ -7,13 +7,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from cygni import APIStatusError, ConfigurationError, CygniError, Response, login_file, resolve
-from cygni_cli.client import Client, Fields
+from cygni import APIStatusError, ConfigurationError, CygniError, Model, Response, login_file, resolve
+from cygni_cli.client import Client
 from cygni_cli.command import command
 from cygni_cli.context import Context
 from cygni_cli.output import Result
+
+if TYPE_CHECKING:
+    from cygni.types import Health
 
 # Beyond this, times in logs mislead, and a certificate that has just been issued is not valid yet.
 MAX_CLOCK_SKEW_SECONDS = 60
@@ -50,7 +53,7 @@ def _checks() -> Iterator[Check]:
     yield _login(target.base_url)
     with Client(target.api_key, target.base_url, max_retries=0, timeout=10) as client:
         try:
-            health = client.request("GET", "/v1/health")
+            health = client.platform.health()
         except APIStatusError as error:
             yield Check("api", "failed", f"{target.base_url} answers {error}", "Is it the URL of a Cygni API?")
         except CygniError as error:
@@ -58,7 +61,7 @@ def _checks() -> Iterator[Check]:
         else:
             yield _health(health)
             yield _token(client)
-            yield _clock(health)
+            yield _clock(health.last_response)
     yield _localhost()
 
 
@@ -71,25 +74,25 @@ def _login(base_url: str) -> Check:
     return Check("login", "ok", f"{path}, for {base_url}")
 
 
-def _health(answer: Response) -> Check:
-    health = answer.data
-    if not isinstance(health, dict) or "status" not in health:
+def _health(health: Health) -> Check:
+    if not isinstance(health, Model) or not health.status:  # pyright: ignore[reportUnnecessaryIsInstance] - see read
         return Check("api", "failed", "something answers, but not a Cygni API", "Check the URL.")
-    version = f", version {health['version']}" if health.get("version") else ""
-    if health["status"] == "ok":
+    version = f", version {health.version}" if health.version else ""
+    if health.status == "ok":
         return Check("api", "ok", f"it is well{version}")
-    poor = ", ".join(one["name"] for one in health.get("checks") or [] if one["status"] != "ok")
+    poor = ", ".join(one.name for one in health.checks or [] if one.status != "ok")
     hint = f"Not well: {poor}." if poor else None
-    return Check("api", "warning", f"it is {health['status']}{version}", hint)
+    return Check("api", "warning", f"it is {health.status}{version}", hint)
 
 
 def _token(client: Client) -> Check:
     try:
-        token = client.request("GET", "/v1/me").data["token"] or Fields()
+        token = client.me.get().token
     except CygniError as error:
         return Check("token", "failed", str(error), "Run `cygni login`.")
-    until = f"until {token['expiresAt']}" if token["expiresAt"] else "without an end"
-    return Check("token", "ok", f"{token['name']} is valid, {until}")
+    expires_at = token and token.to_dict().get("expiresAt")
+    until = f"until {expires_at}" if expires_at else "without an end"
+    return Check("token", "ok", f"{token and token.name} is valid, {until}")
 
 
 def _clock(answer: Response) -> Check:

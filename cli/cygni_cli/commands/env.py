@@ -2,15 +2,25 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from cygni import segment
+from cygni import OMIT
 from cygni_cli.command import NounGroup, command, in_project
 from cygni_cli.context import Context, Place
 from cygni_cli.errors import CliError
 from cygni_cli.output import Result, Table, ago
+
+if TYPE_CHECKING:
+    from cygni.types import (
+        EnvAssignment,
+        EnvAssignmentTarget,
+        EnvAssignmentType,
+        EnvExportFormat,
+        EnvImportAnswer,
+        EnvVariable,
+    )
 
 TARGETS = ("build", "runtime", "both")
 NEXT = "It counts from the next deployment on, or now: cygni restart"
@@ -35,17 +45,17 @@ env = NounGroup(
 def list_variables(ctx: Context, *, project: str | None, environment: str | None) -> Result:
     """List the variables of an environment. Values of secrets and files are not shown."""
     place = ctx.place(project, environment)
-    items = list(ctx.client.paginate("/v1/env", {**_query(place), "limit": 100}))
+    items = list(ctx.client.env.list(project_id=place.project, environment=place.environment, limit=100))
     rows = [
         (
-            one["key"],
-            one["value"] if one["type"] == "plain" else "(hidden)",
-            one["type"],
-            one["target"],
-            one["environments"],
-            one["version"],
-            "waits for a deployment" if one["pending"] else "",
-            ago(one["updatedAt"]),
+            one.key,
+            one.value if one.type == "plain" else "(hidden)",
+            one.type,
+            one.target,
+            one.environments,
+            one.version,
+            "waits for a deployment" if one.pending else "",
+            ago(one.updated_at),
         )
         for one in items
     ]
@@ -73,21 +83,26 @@ def set_variables(
     assignments: tuple[str, ...],
     project: str | None,
     environment: str | None,
-    kind: str,
-    target: str | None,
+    kind: EnvAssignmentType,
+    target: EnvAssignmentTarget | None,
 ) -> Result:
     """Set variables, all or none. A KEY without a value takes it from stdin, or asks for it."""
     place = ctx.place(project, environment)
-    variables: list[dict[str, Any]] = []
+    variables: list[EnvAssignment] = []
     for assignment in assignments:
         key, has_value, value = assignment.partition("=")
         if not has_value:
             value = _read_value(ctx, key, alone=len(assignments) == 1)
         elif kind == "file":
             value = Path(value).read_text()
-        variables.append({"key": key, "value": value, "type": kind, **({"target": target} if target else {})})
-    answer = ctx.client.request("PUT", "/v1/env/bulk", json={**_query(place), "variables": variables, "prune": False})
-    return _changed(answer.data)
+        variable: EnvAssignment = {"key": key, "value": value, "type": kind}
+        if target:
+            variable["target"] = target
+        variables.append(variable)
+    answer = ctx.client.env.set_all(
+        project_id=place.project, environment=place.environment, variables=variables, prune=False
+    )
+    return _changed(answer)
 
 
 @command(examples=["cygni env get LOG_LEVEL", "cygni env get DATABASE_URL --reason 'look into the slow queries'"])
@@ -97,12 +112,11 @@ def set_variables(
 def get(ctx: Context, *, key: str, project: str | None, environment: str | None, reason: str | None) -> Result:
     """Print the value of one variable. Revealing a secret needs a reason."""
     variable = _find(ctx, ctx.place(project, environment), key)
-    if variable["type"] == "plain":
-        return Result(variable, [variable["value"]])
+    if variable.type == "plain":
+        return Result(variable, [variable.value or ""])
     reason = reason or ctx.ask(f"Reason to reveal {key}", flag="--reason")
-    path = f"/v1/env/{segment(variable['id'])}/reveal"
-    revealed = ctx.client.request("POST", path, json={"reason": reason}).data
-    return Result(revealed, [revealed["value"]])
+    revealed = ctx.client.env.reveal(variable.id, reason=reason)
+    return Result(revealed, [revealed.value])
 
 
 @command(examples=["cygni env unset LOG_LEVEL"])
@@ -112,13 +126,12 @@ def unset(ctx: Context, *, key: str, project: str | None, environment: str | Non
     """Remove one variable. A rollback does not bring it back."""
     place = ctx.place(project, environment)
     variable = _find(ctx, place, key)
-    others = [name for name in variable["environments"] or () if name != place.environment]
-    path = f"/v1/env/{segment(variable['id'])}"
+    others = [name for name in variable.environments or () if name != place.environment]
     if others:
         # shared with other environments, which keep it
-        ctx.client.request("PATCH", path, json={"environments": others})
+        ctx.client.env.update(variable.id, environments=others)
     else:
-        ctx.client.request("DELETE", path)
+        ctx.client.env.delete(variable.id)
     return Result({"key": key, "deleted": True}, [f"{key} removed"], [NEXT])
 
 
@@ -129,23 +142,29 @@ def unset(ctx: Context, *, key: str, project: str | None, environment: str | Non
 def import_file(ctx: Context, *, file: BinaryIO, project: str | None, environment: str | None, dry_run: bool) -> Result:
     """Set all that a dotenv file has, as secrets. `-` is stdin."""
     place = ctx.place(project, environment)
-    body = {**_query(place), "content": file.read().decode(errors="replace")}
-    query = {"dryRun": True} if dry_run else None
-    answer = ctx.client.request("POST", "/v1/env/import", query=query, json=body)
-    return _changed(answer.data, dry_run=dry_run)
+    answer = ctx.client.env.import_(
+        project_id=place.project,
+        environment=place.environment,
+        content=file.read().decode(errors="replace"),
+        dry_run=dry_run or OMIT,
+    )
+    return _changed(answer, dry_run=dry_run)
 
 
 @command(examples=["cygni env export --reason 'move to the new cluster' > .env", "cygni env export --format json"])
 @in_project
 @click.option("--format", "form", type=click.Choice(("dotenv", "json", "shell")), default="dotenv")
 @click.option("--reason", help="Why; kept in the audit log.")
-def export(ctx: Context, *, project: str | None, environment: str | None, form: str, reason: str | None) -> Result:
+def export(
+    ctx: Context, *, project: str | None, environment: str | None, form: EnvExportFormat, reason: str | None
+) -> Result:
     """Print all variables with their values."""
     place = ctx.place(project, environment)
     reason = reason or ctx.ask("Reason to export all values", flag="--reason")
-    body = {**_query(place), "format": form, "reason": reason}
-    exported = ctx.client.request("POST", "/v1/env/export", json=body).data
-    return Result(exported, [(exported["content"] or "").rstrip("\n")])
+    exported = ctx.client.env.export(
+        project_id=place.project, environment=place.environment, format=form, reason=reason
+    )
+    return Result(exported, [(exported.content or "").rstrip("\n")])
 
 
 @command(examples=["cygni env rollback DATABASE_URL 3"])
@@ -155,22 +174,17 @@ def export(ctx: Context, *, project: str | None, environment: str | None, form: 
 def rollback(ctx: Context, *, key: str, version: int | None, project: str | None, environment: str | None) -> Result:
     """Give a variable an earlier value again; without a VERSION, list them."""
     variable = _find(ctx, ctx.place(project, environment), key)
-    path = f"/v1/env/{segment(variable['id'])}"
     if version is None:
-        versions = ctx.client.paginate(f"{path}/versions").items
-        rows = [(one["version"], ago(one["changedAt"]), one["changedBy"], one["valueHash"]) for one in versions]
+        versions = ctx.client.env.versions(variable.id).items
+        rows = [(one.version, ago(one.changed_at), one.changed_by, one.value_hash) for one in versions]
         table = Table(("VERSION", "CHANGED", "BY", "HASH"), rows, "It has no earlier values.")
         return Result(versions, table, [f"Take one: cygni env rollback {key} VERSION"])
-    variable = ctx.client.request("POST", f"{path}/rollback", json={"version": version}).data
-    return Result(variable, [f"{key} is version {variable['version']}, with the value of {version}"], [NEXT])
+    variable = ctx.client.env.rollback(variable.id, version=version)
+    return Result(variable, [f"{key} is version {variable.version}, with the value of {version}"], [NEXT])
 
 
-def _query(place: Place) -> dict[str, Any]:
-    return {"projectId": place.project, "environment": place.environment}
-
-
-def _find(ctx: Context, place: Place, key: str) -> dict[str, Any]:
-    found = ctx.client.paginate("/v1/env", {**_query(place), "key": key}).items
+def _find(ctx: Context, place: Place, key: str) -> EnvVariable:
+    found = ctx.client.env.list(project_id=place.project, environment=place.environment, key=key).items
     if found:
         return found[0]
     why = f"{place.project} has none of that name in {place.environment}."
@@ -186,11 +200,13 @@ def _read_value(ctx: Context, key: str, *, alone: bool) -> str:
     return sys.stdin.read().removesuffix("\n")
 
 
-def _changed(answer: dict[str, Any], *, dry_run: bool = False) -> Result:
-    counts = ", ".join(f"{answer[name] or 0} {name}" for name in ("created", "updated", "unchanged", "deleted"))
-    if answer["errors"]:
-        first = answer["errors"][0]
-        why = f"line {first['line']}: {first['reason']}"
+def _changed(answer: EnvImportAnswer, *, dry_run: bool = False) -> Result:
+    counts = ", ".join(
+        f"{getattr(answer, name) or 0} {name}" for name in ("created", "updated", "unchanged", "deleted")
+    )
+    if answer.errors:
+        first = answer.errors[0]
+        why = f"line {first.line}: {first.reason}"
         error = CliError("Not all lines are variables.", why=why, fix="Correct them.", code="validation_error")
         return Result(answer, [counts], error=error)
     return Result(answer, [counts], after=["Nothing was changed."] if dry_run else [NEXT])

@@ -6,7 +6,7 @@ import sys
 import click
 
 from cygni import login_file, resolve
-from cygni_cli.client import Fields
+from cygni.types import Token
 from cygni_cli.command import command
 from cygni_cli.context import Context
 from cygni_cli.login import ask_and_keep, name_of
@@ -32,7 +32,7 @@ def login(ctx: Context, *, url: str | None, token_stdin: bool) -> Result:
     if os.environ.get("CYGNI_API_KEY"):
         after = ["CYGNI_API_KEY is set: it is used instead of this login until it is unset."]
     target = resolve(None, None, {**os.environ, "CYGNI_API_KEY": "", "CYGNI_API_URL": ""})
-    data = {"apiUrl": target.base_url, "file": str(login_file()), **me}
+    data = {"apiUrl": target.base_url, "file": str(login_file()), **me.to_dict()}
     return Result(data, [f"Logged in to {target.base_url} as {name_of(me)}"], after)
 
 
@@ -48,12 +48,13 @@ def logout(ctx: Context) -> Result:
 @command(examples=["cygni whoami", "cygni whoami --json"])
 def whoami(ctx: Context) -> Result:
     """Show whose token is used, what it may do, and where."""
-    me = ctx.client.request("GET", "/v1/me").data
-    token = me["token"] or Fields()
-    scopes = ", ".join(token["scopes"] or ())
+    me = ctx.client.me.get()
+    # an older server may say less
+    token = me.token or Token({})
+    scopes = ", ".join(token.scopes or ())
     lines = [
         f"{name_of(me)} at {ctx.client.base_url}",
-        f"token  {token['name']} ({token['kind']}, {token['prefix']}…{token['last4']}): {scopes}",
-        *(f"team   {team['slug']} ({team['roleName'] or 'no role'})" for team in me["teams"] or ()),
+        f"token  {token.name} ({token.kind}, {token.prefix}…{token.last4}): {scopes}",
+        *(f"team   {team.slug} ({team.role_name or 'no role'})" for team in me.teams or ()),
     ]
-    return Result({"apiUrl": ctx.client.base_url, **me}, lines)
+    return Result({"apiUrl": ctx.client.base_url, **me.to_dict()}, lines)

@@ -3,13 +3,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from cygni import OMIT
 from cygni_cli.command import command, in_project
+from cygni_cli.completion import deployment_ids
 from cygni_cli.context import Context
 from cygni_cli.output import Feed, Result
+
+if TYPE_CHECKING:
+    from cygni.types import LogLine
 
 LEVELS = ("debug", "info", "warn", "error")
 SOURCES = ("build", "app", "request", "system")
@@ -47,7 +52,7 @@ class Since(click.ParamType[str]):
 @click.option("--source", type=click.Choice(SOURCES))
 @click.option("--level", type=click.Choice(LEVELS))
 @click.option("--process", help="web, worker, …")
-@click.option("--deployment", help="Lines of this deployment only.")
+@click.option("--deployment", help="Lines of this deployment only.", shell_complete=deployment_ids)
 @click.option("--search", help="Lines with this text only.")
 def logs(
     ctx: Context,
@@ -65,18 +70,17 @@ def logs(
 ) -> Result | Feed:
     """Show the last log lines, oldest first, or follow them."""
     place = ctx.place(project, environment)
-    query = {
-        "projectId": place.project,
+    query: dict[str, Any] = {
+        "project_id": place.project,
         "environment": place.environment,
-        "since": since,
-        "source": source,
-        "level": level,
-        "process": process,
-        "deploymentId": deployment,
-        "search": search,
+        "since": since or OMIT,
+        "source": [source] if source else OMIT,
+        "level": [level] if level else OMIT,
+        "process": [process] if process else OMIT,
+        "deployment_id": [deployment] if deployment else OMIT,
+        "search": search or OMIT,
     }
-    newest_first = ctx.client.paginate("/v1/logs", {**query, "limit": limit, "sort": "-timestamp"}).items
-    items = newest_first[::-1]
+    items = ctx.client.logs.list(**query, limit=limit, sort="-timestamp").items[::-1]
     if follow:
         return Feed(_follow(ctx, query, items), lambda line: line_text(ctx, line))
     if not items:
@@ -84,24 +88,26 @@ def logs(
     return Result(items, [line_text(ctx, line) for line in items])
 
 
-def _follow(ctx: Context, query: dict[str, Any], kept: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _follow(ctx: Context, query: dict[str, Any], kept: list[LogLine]) -> Iterator[LogLine]:
     """The lines that are kept already, and from there on those that come: none twice, none left out."""
     yield from kept
-    last_id = kept[-1]["id"] if kept else None
-    for event, data in ctx.client.events("/v1/logs/stream", query, last_event_id=last_id):
-        if event == "log":
-            yield data
-        elif event == "gap":
+    last_id = kept[-1].id if kept else None
+    from cygni_cli.client import events  # noqa: PLC0415 - needs the SDK's stream
+
+    for event in events(lambda seen: ctx.client.logs.stream(**query, last_event_id=seen), last_id):
+        if event.event == "log":
+            yield event.data
+        elif event.event == "gap":
             ctx.talk.say("(lines are missing here: they were not kept)")
 
 
-def line_text(ctx: Context, line: dict[str, Any]) -> str:
+def line_text(ctx: Context, line: LogLine) -> str:
     """One line as people read it: time, who, what."""
-    who = line["process"] or line["step"] or line["source"] or ""
-    if request := line["request"]:
-        text = f"{request['method']} {request['path']} {request['status']} {request['durationMs']} ms"
+    who = line.process or line.step or line.source or ""
+    if request := line.request:
+        text = f"{request.method} {request.path} {request.status} {request.duration_ms} ms"
     else:
-        text = line["message"] or ""
-    time = (line["timestamp"] or "")[11:23]
-    colour = {"error": "red", "warn": "yellow"}.get(line["level"]) if ctx.interactive else None
+        text = line.message or ""
+    time = (line.to_dict().get("timestamp") or "")[11:23]
+    colour = {"error": "red", "warn": "yellow"}.get(line.level) if ctx.interactive else None
     return f"{time} {who:<8} {click.style(text, fg=colour) if colour else text}"

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from cygni import segment
+from cygni import OMIT
 from cygni_cli.command import NounGroup, command
 from cygni_cli.context import Context
 from cygni_cli.output import Result, Table, ago
+
+if TYPE_CHECKING:
+    from cygni.types import TokenInputKind
 
 tokens = NounGroup(
     name="tokens",
@@ -24,17 +27,17 @@ tokens = NounGroup(
 @command(examples=["cygni tokens", "cygni tokens list --json"])
 def list_tokens(ctx: Context) -> Result:
     """List tokens."""
-    items = list(ctx.client.paginate("/v1/tokens", {"limit": 100}))
+    items = list(ctx.client.tokens.list(limit=100))
     rows = [
         (
-            one["id"],
-            one["name"],
-            one["kind"],
-            f"{one['prefix']}…{one['last4']}",
-            one["status"],
-            one["scopes"],
-            ago(one["lastUsedAt"]) if one["lastUsedAt"] else "never",
-            one["expiresAt"] or "never",
+            one.id,
+            one.name,
+            one.kind,
+            f"{one.prefix}…{one.last4}",
+            one.status,
+            one.scopes,
+            ago(one.last_used_at) if one.last_used_at else "never",
+            one.to_dict().get("expiresAt") or "never",
         )
         for one in items
     ]
@@ -55,19 +58,28 @@ def list_tokens(ctx: Context) -> Result:
 @click.option("--environment", "-e", help="And the only environment.")
 @click.option("--team", help="The id of its team, if you have several.")
 @click.option("--expires-at", help="A time, 2027-01-01T00:00:00Z. Default: never.")
-def create(ctx: Context, *, name: str, scopes: tuple[str, ...], **given: str | None) -> Result:
+def create(
+    ctx: Context,
+    *,
+    name: str,
+    scopes: tuple[str, ...],
+    kind: TokenInputKind | None,
+    project: str | None,
+    environment: str | None,
+    team: str | None,
+    expires_at: str | None,
+) -> Result:
     """Make a token. Its secret is printed on stdout, this once."""
-    names = {
-        "kind": "kind",
-        "project": "projectId",
-        "environment": "environment",
-        "team": "teamId",
-        "expires_at": "expiresAt",
-    }
-    body: dict[str, Any] = {"name": name, "scopes": list(scopes)}
-    body |= {names[option]: value for option, value in given.items() if value is not None}
-    token = ctx.client.request("POST", "/v1/tokens", json=body).data
-    return Result(token, [token["secret"]], [f"{token['id']}: keep the secret now, it is not shown again."])
+    token = ctx.client.tokens.create(
+        name=name,
+        scopes=scopes,
+        kind=kind or OMIT,
+        project_id=project or OMIT,
+        environment=environment or OMIT,
+        team_id=team or OMIT,
+        expires_at=expires_at or OMIT,
+    )
+    return Result(token, [token.secret], [f"{token.id}: keep the secret now, it is not shown again."])
 
 
 @command(examples=["cygni tokens rotate tok_01kav9ft…", "cygni tokens rotate tok_01kav9ft… --overlap 3600"])
@@ -75,16 +87,15 @@ def create(ctx: Context, *, name: str, scopes: tuple[str, ...], **given: str | N
 @click.option("--overlap", default=0, type=click.IntRange(0, 86400), help="Seconds the old secret still works.")
 def rotate(ctx: Context, *, token: str, overlap: int) -> Result:
     """Give a token a new secret, which is printed on stdout, this once."""
-    path = f"/v1/tokens/{segment(token)}/rotate"
-    rotated = ctx.client.request("POST", path, json={"overlapSeconds": overlap}).data
-    until = rotated["previousSecretExpiresAt"]
+    rotated = ctx.client.tokens.rotate(token, overlap_seconds=overlap)
+    until = rotated.to_dict().get("previousSecretExpiresAt")
     after = [f"The old secret works until {until}." if until else "The old secret does not work any more."]
-    return Result(rotated, [rotated["secret"]], after)
+    return Result(rotated, [rotated.secret], after)
 
 
 @command(examples=["cygni tokens revoke tok_01kav9ft…"])
 @click.argument("token")
 def revoke(ctx: Context, *, token: str) -> Result:
     """End a token at once and for good."""
-    ctx.client.request("DELETE", f"/v1/tokens/{segment(token)}")
+    ctx.client.tokens.delete(token)
     return Result({"id": token, "status": "revoked"}, [f"{token} revoked"])
