@@ -272,8 +272,11 @@ class Running:
         await asyncio.shield(self._end())
 
     async def _end(self) -> None:
-        # git is told before it is killed: it removes what it has received by halves
-        await self._launched.stop(grace_seconds=_GRACE_SECONDS)
+        # with its input at an end it ends by itself, and removes what it has received by halves
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GRACE_SECONDS):
+                await self._launched.wait()
+        await self._launched.kill()
         await asyncio.to_thread(remove_tree, self._folder)
 
 
