@@ -40,7 +40,7 @@ class Bare:
         self.front, self.port = front, port
         self._base = base
         uv = Path(sys.executable).with_name("uv")
-        node = shutil.which("node") or next(c.bin / "node" for c in toolchains.find() if c.language == "node")
+        node = shutil.which("node") or toolchains.find("node")[0].bin / "node"
         self._environment = {**os.environ, "UV": str(uv), "PYTHON": sys.executable, "NODE": str(node)}
 
     def source(self, app: App, text: str) -> Path:
