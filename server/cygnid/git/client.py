@@ -14,6 +14,7 @@ from cygnid.git import wire
 
 _SECONDS = 30.0
 """Within which the worker answers that it has begun, or what it was asked for."""
+_END_SECONDS = 3.0
 _STREAM_BYTES = 1 << 16
 
 
@@ -39,9 +40,18 @@ class GitRun:
         return await self._connection.read()
 
     async def close(self) -> None:
-        """Nothing of it goes on."""
-        for writer in (self.body, self._unused, *([self.hook[1]] if self.hook else []), self._connection.writer):
+        """Nothing of it goes on. With its input at an end git ends by itself, and removes what came by halves; what it
+        still says is read, since a closed ear would kill it before it has."""
+        writers = (self.body, *([self.hook[1]] if self.hook else []))
+        for writer in writers:
             writer.close()
+        with contextlib.suppress(TimeoutError, OSError):
+            async with asyncio.timeout(_END_SECONDS):
+                while await self.answer.read(_STREAM_BYTES):
+                    pass
+        for writer in (self._unused, self._connection.writer):
+            writer.close()
+        for writer in (*writers, self._unused, self._connection.writer):
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 

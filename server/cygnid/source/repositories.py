@@ -11,7 +11,8 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from cygnid.sandbox.disk import remove_tree, used_bytes
@@ -48,6 +49,7 @@ class Repositories:
         self._own = runs / f"of-{os.getpid()}-{secrets.token_hex(4)}"
         self._lock: int | None = None
         self._numbers = itertools.count(1)
+        self._pushes = Counter[Path]()
 
     async def prepare(self) -> None:
         """Make the folders, and clear up after those of us that were killed. Call it once, before anything else."""
@@ -94,7 +96,7 @@ class Repositories:
             room = min(room, self.limits.repository_bytes - used)
             if room <= 0:
                 raise RepositoryFull
-        return await self._launch(
+        running = await self._launch(
             repository,
             ["git", "http-backend"],
             env=spec.environment(push_bytes=room, extra=variables),
@@ -104,6 +106,10 @@ class Repositories:
             stdout=answer,
             inherited=() if hook is None else (hook,),
         )
+        if writes:
+            self._pushes[repository] += 1
+            running.afterwards = lambda: self._pushed(repository)
+        return running
 
     async def ensure(self, project_id: str) -> Path:
         """The project's repository, made when there is none yet."""
@@ -142,7 +148,7 @@ class Repositories:
     async def collect(self, project_id: str) -> None:
         """`git gc --auto`, within limits: what it does not end, it begins again after a later push. What pushes that
         were killed have left is removed first."""
-        await asyncio.to_thread(_sweep, self.path(project_id))
+        await asyncio.to_thread(_sweep, self.path(project_id), older_than=_ABANDONED_SECONDS)
         await self._git(
             project_id, "-c", "gc.auto=2000", "-c", "gc.pruneExpire=30.days", "gc", "--auto", "--quiet",
             writes=True, seconds=self.limits.collect_seconds,
@@ -213,6 +219,13 @@ class Repositories:
             raise SourceUnavailable(f"git could not be started: {error}") from error
         return Running(launched, folder, seconds=seconds)
 
+    def _pushed(self, repository: Path) -> None:
+        """Git that was killed leaves what it had received by halves; what others receive meanwhile stays."""
+        self._pushes[repository] -= 1
+        if not self._pushes[repository]:
+            del self._pushes[repository]
+            _sweep(repository, older_than=0)
+
     def _make(self, repository: Path) -> None:
         """Complete when it has its name: two at once make one."""
         with tempfile.TemporaryDirectory(dir=self._runs, prefix="new-") as made:
@@ -256,6 +269,7 @@ class Running:
         self._launched, self._folder, self._seconds = launched, folder, seconds
         self.said = ""
         """What it wrote to standard error last, once it has ended."""
+        self.afterwards: Callable[[], None] = lambda: None
 
     async def wait(self) -> Ended:
         """Its end; it is killed when it takes too long."""
@@ -277,12 +291,13 @@ class Running:
             async with asyncio.timeout(_GRACE_SECONDS):
                 await self._launched.wait()
         await self._launched.kill()
+        self.afterwards()
         await asyncio.to_thread(remove_tree, self._folder)
 
 
-def _sweep(repository: Path) -> None:
+def _sweep(repository: Path, *, older_than: float) -> None:
     for path in repository.glob("objects/tmp_objdir-*"):
-        if path.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
+        if path.stat().st_mtime <= time.time() - older_than:
             remove_tree(path)
 
 
