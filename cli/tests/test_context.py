@@ -187,6 +187,24 @@ def test_names_of_projects_complete_from_live_data(cygni, api, monkeypatch, caps
         assert capsys.readouterr().out.split() == offered
 
 
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("cygni logs --project shop -e st", ["plain,staging"]),
+        ("cygni deployments show dep", ["plain,dep_1"]),
+        ("cygni projects show sh", ["plain,shop"]),
+    ],
+)
+def test_environments_deployments_and_names_complete_too(cygni, monkeypatch, capsys, words, offered):
+    monkeypatch.setenv("_CYGNI_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+    monkeypatch.setenv("CYGNI_API_KEY", KEY)
+    with pytest.raises(SystemExit):
+        cygni()
+    assert capsys.readouterr().out.split() == offered
+
+
 def test_doctor(cygni, api, home, stdin, monkeypatch):
     ran = cygni("doctor", "--json")
     assert ran.code == 0, ran.out

@@ -94,27 +94,28 @@ def test_an_upload_goes_on_after_the_line_broke(shared: Installation, relay: Rel
         told.append(sent)
 
     with CygniClient(shared.token, base_url=relay.url) as client:
-        upload = client.uploads.from_directory(folder, on_progress=progress).to_dict()
+        upload = client.uploads.from_directory(folder, on_progress=progress)
     assert relay.cuts == 1
-    assert (upload["status"], upload["sha256"]) == ("complete", digest)
+    assert (upload.status, upload.sha256) == ("complete", digest)
     assert told[0] == 0
     assert told[1] > 0  # it went on, and did not begin again
-    assert upload["receivedBytes"] == upload["sizeBytes"] == told[-1]
+    assert upload.received_bytes == upload.size_bytes == told[-1]
 
 
 def test_a_stream_goes_on_after_the_line_broke_and_ends_with_the_status(shared: Installation, relay: Relay) -> None:
     with CygniClient(shared.token, base_url=relay.url) as client:
-        client.request("POST", "/v1/projects", json={"name": "streamed"})
-        upload = client.uploads.from_directory(EXAMPLES / "hello").to_dict()
-        body = {"projectId": "streamed", "uploadId": upload["id"]}
-        deployment = client.request("POST", "/v1/deployments", json=body).data
-        path = f"/v1/deployments/{deployment['id']}/logs/stream"
+        client.projects.create(name="streamed")
+        upload = client.uploads.from_directory(EXAMPLES / "hello")
+        deployment = client.deployments.create(project_id="streamed", upload_id=upload.id)
         relay.cut_down = 700
-        with CygniClient(shared.token, base_url=relay.url) as reader, reader.stream(path) as stream:
+        with (
+            CygniClient(shared.token, base_url=relay.url) as reader,
+            reader.deployments.stream_logs(deployment.id) as stream,
+        ):
             lines = [event.data for event in stream if event.event == "log"]
         assert stream.end is not None
         assert (stream.end.reason, stream.end.status) == ("finished", "success")
         assert relay.cuts == 1
-        kept = [line["id"] for line in client.paginate(f"/v1/deployments/{deployment['id']}/logs")]
-    assert [line["id"] for line in lines] == kept
+        kept = [line.id for line in client.deployments.logs(deployment.id)]
+    assert [line.id for line in lines] == kept
     assert len(kept) > 3

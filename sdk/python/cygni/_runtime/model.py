@@ -28,7 +28,7 @@ class Model:
     def last_response(self) -> Response:
         """The answer that brought it: headers, request id, rate limit. Only what a call returned has it."""
         if self._last_response is None:
-            raise AttributeError(f"This {type(self).__name__} is a part of an answer: its whole has last_response.")
+            raise LookupError(f"This {type(self).__name__} is a part of an answer: its whole has last_response.")
         return self._last_response
 
     def to_dict(self) -> dict[str, Any]:
