@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     work = tmp_path / "work"
     # the search for cygni.toml ends here
-    (work / ".git").mkdir(parents=True)
+    subprocess.run(["git", "init", "--quiet", str(work)], check=True)
     monkeypatch.chdir(work)
     monkeypatch.setattr(behavior, "FIRST_DELAY_SECONDS", 0.01)
     return work

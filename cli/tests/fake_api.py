@@ -37,6 +37,7 @@ PROJECT = {
     "name": "shop",
     "status": "active",
     "url": "http://shop.localhost:8001",
+    "gitUrl": "https://cygni.example.com/git/shop.git",
     "latestDeployment": {"id": "dep_1", "status": "success", "createdAt": NOW},
     "purgeAt": None,
 }

@@ -22,6 +22,8 @@ CALLS: dict[str, tuple[str, ...]] = {
     "rollback": IN_PROJECT,
     "restart": IN_PROJECT,
     "logs": (*IN_PROJECT, "--since", "1h", "--source", "build", "--level", "info", "-n", "1000"),
+    "git remote add": IN_PROJECT,
+    "git credential": ("get",),
     "env list": IN_PROJECT,
     "env set": (*IN_PROJECT, "A=b", "--plain", "--target", "build"),
     "env get": (*IN_PROJECT, "{variable}", "--reason", "a test"),
@@ -47,7 +49,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "doctor": (),
     "completion": ("bash",),
 }
-LOCAL = ("logout", "completion")
+LOCAL = ("logout", "completion", "git credential")
 
 
 def leaves(group, prefix=""):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -54,7 +55,7 @@ def add(ctx: Context, *, name: str, project: str | None, environment: str | None
 @click.argument("action")
 def credential(ctx: Context, *, action: str) -> Result:
     """Answer git's question for a login (gitcredentials(7)), for the API that this login is of and no other."""
-    asked = dict(line.split("=", 1) for line in click.get_text_stream("stdin").read().splitlines() if "=" in line)
+    asked = dict(line.split("=", 1) for line in sys.stdin.read().splitlines() if "=" in line)
     login = resolve(None, None, os.environ)
     origin = login.base_url.removesuffix("/v1")
     if action != "get" or f"{asked.get('protocol')}://{asked.get('host')}" != origin:
@@ -65,7 +66,7 @@ def credential(ctx: Context, *, action: str) -> Result:
 def _git(*arguments: str, check: bool = True) -> str | None:
     """What git prints; None: it failed, and that is no error."""
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, cwd=Path.cwd())
+        done = subprocess.run(["git", *arguments], check=False, capture_output=True, text=True, cwd=Path.cwd())
     except FileNotFoundError as error:
         why = "There is no such program."
         raise CliError("git is not installed.", why=why, fix="Install git.", code="no_git") from error
