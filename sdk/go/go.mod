@@ -1,0 +1,3 @@
+module github.com/cygni/cygni-go
+
+go 1.23
