@@ -344,7 +344,7 @@ def _left_out(plan: Plan) -> frozenset[str]:
     """What of the source is not copied: an installation made on another machine."""
     root = "" if plan.root == Path() else f"{plan.root.as_posix()}/"
     folder = recipe_of(plan.language).dependencies
-    return frozenset({f"{root}{folder}"}) if folder else frozenset()
+    return frozenset({f"{root}{folder}"}) if folder and installs(plan) else frozenset()
 
 
 def _is_folder_in(top: Path, path: Path) -> bool:

@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-from cygnid.build.base import Artifact, BuildFailed, BuildSettings
+from cygnid.build.base import BuildFailed, BuildSettings
 from cygnid.build.process_spec import BuildLimits
 from cygnid.build.toolchains import find
-from cygnid.sandbox.launch import Sandbox
-from cygnid.sandbox.spec import Limits, Mount, SandboxSpec
-from tests.build.harness import BWRAP, UID, Workshop, workshop
+from tests.build.harness import UID, Workshop, workshop
+from tests.build.releases import run_release
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 SMALL = BuildLimits(cpu=1, memory_mb=256, pids=64, disk_mb=64, seconds=20, output_bytes=20_000)
@@ -49,38 +48,6 @@ def reaches(host: str) -> bool:
 
 PYPI = pytest.mark.skipif(not reaches("pypi.org"), reason="Python's package index cannot be reached")
 NPM = pytest.mark.skipif(not reaches("registry.npmjs.org"), reason="npm's registry cannot be reached")
-
-
-async def run_release(shop: Workshop, artifact: Artifact, script: str) -> str:
-    """The output of a script run in the release as a runtime would."""
-    folder = shop.folder / "run"
-    folder.mkdir(mode=0o711)
-    sandbox = Sandbox(name=f"run{shop.folder.name.replace('_', '-')}", folder=folder, bwrap=BWRAP)
-    try:
-        await sandbox.prepare()
-        step = folder / "step"
-        step.mkdir(mode=0o711)
-        finished = await sandbox.run(
-            SandboxSpec(
-                name="step",
-                folder=step,
-                argv=("/bin/sh", "-c", script),
-                env={**artifact.env, **artifact.plan.env, "PORT": "8000"},
-                cwd="/app",
-                uid=UID + 1 if os.getuid() == 0 else None,
-                limits=Limits(cpu=1, memory_mb=512, seconds=60),
-                overlay=(artifact.path, "/app"),
-                mounts=tuple(Mount(source=source, target=target) for source, target in artifact.mounts),
-                stdout=folder / "out",
-                stderr=folder / "out",
-            )
-        )
-    finally:
-        await sandbox.close()
-        await sandbox.remove()
-    output = (folder / "out").read_text()
-    assert finished.ended.code == 0, output
-    return output
 
 
 GET = """

@@ -1,10 +1,13 @@
 """Which of the machine's versions satisfies what an app asks for (PEP 440 specifiers, npm's semver ranges)."""
 
 import re
+import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 from cygnid.build.base import BuildFailed
+from cygnid.build.detect.files import Files
 
 Version = tuple[int, ...]
 
@@ -17,8 +20,62 @@ class Wish:
     """The file that says it."""
 
 
+_PACKAGES = {
+    label: f" (Debian, Ubuntu: `apt-get install {package}`)"
+    for label, package in {
+        "Python": "python3 python3-venv",
+        "Node": "nodejs npm",
+        "Go": "golang-go",
+        "Ruby": "ruby",
+        "Bundler": "bundler",
+        "PHP": "php-cli",
+        "Composer": "composer",
+        "Rust": "cargo",
+        "Java": "default-jdk-headless",
+        "Maven": "maven",
+        "Gradle": "gradle",
+        "Hugo": "hugo",
+    }.items()
+}
+
+
 def parse(text: str) -> Version:
     return tuple(int(part) for part in re.findall(r"\d{1,18}", text)[:3])
+
+
+def tool_version(files: Files, *names: str) -> Wish | None:
+    """What `.tool-versions` (asdf) or `mise.toml` says of a tool that goes by any of these names."""
+    for line in (files.read(".tool-versions") or "").splitlines():
+        words = line.partition("#")[0].split()
+        if len(words) > 1 and words[0] in names and words[1] not in ("system", "latest"):
+            return Wish(words[1], ".tool-versions")
+    for name in ("mise.toml", ".mise.toml"):
+        try:
+            tools: Any = tomllib.loads(files.read(name) or "").get("tools")
+        except (ValueError, RecursionError):
+            continue  # a tool manager's file is no file of the app's
+        for tool in names if isinstance(tools, dict) else ():
+            value = cast("dict[str, Any]", tools).get(tool)
+            if isinstance(value, str) and value not in ("system", "latest"):
+                return Wish(value, name)
+    return None
+
+
+def settle(
+    label: str, available: Sequence[str], wish: Wish | None, matches: Callable[[Version, str], bool], *, same: int
+) -> tuple[str, tuple[str, ...]]:
+    """Like `choose`, with notes for the log. Who names one exact version (`3.12.4`) gets the nearest that has the same
+    first `same` numbers when the machine lacks it: machines hold one patch level, files of strangers name any."""
+    exact = re.fullmatch(r"v?\d{1,9}(\.\d{1,9}){2}", wish.text.strip()) if wish else None
+    if wish is None or exact is None or any(matches(parse(version), wish.text) for version in available):
+        return choose(label, available, wish, matches), ()
+    wanted = parse(wish.text)
+    near = [version for version in available if parse(version)[:same] == wanted[:same]]
+    if not near:
+        return choose(label, available, wish, matches), ()
+    newer = [version for version in near if parse(version) > wanted]
+    version = min(newer, key=parse) if newer else max(near, key=parse)
+    return version, (f"{wish.source} asks for {label} {wish.text}; {version} is the nearest that this machine has.",)
 
 
 def choose(label: str, available: Sequence[str], wish: Wish | None, matches: Callable[[Version, str], bool]) -> str:
@@ -29,7 +86,7 @@ def choose(label: str, available: Sequence[str], wish: Wish | None, matches: Cal
         raise BuildFailed(
             "toolchain_missing",
             f"The app needs {label}{asked}, and this machine has none.",
-            hint=f"Install {label} on the machine and start the platform again.",
+            hint=f"Install {label} on the machine{_PACKAGES.get(label, '')}, and deploy again.",
         )
     for version in ordered:
         if wish is None or matches(parse(version), wish.text):

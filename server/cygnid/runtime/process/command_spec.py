@@ -64,6 +64,7 @@ def sandbox_spec(
 def environment(spec: CommandSpec, *, port: int | None) -> Mapping[str, str]:
     """The app's variables, over defaults that every program expects, under those that only the platform knows."""
     defaults = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": DATA, "USER": "app", "LANG": "C.UTF-8"}
-    ours = {"CYGNI_DATA_DIR": DATA, **({} if port is None else {"PORT": str(port)})}
+    ours = {"CYGNI_DATA_DIR": DATA, "CYGNI_MEMORY_MB": str(spec.memory_mb)}
+    ours |= {} if port is None else {"PORT": str(port)}
     files = {key: f"{ENV_FILES}/{key}" for key in spec.files}
     return {**defaults, **spec.env, **files, **ours}

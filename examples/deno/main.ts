@@ -1,0 +1,1 @@
+Deno.serve({ port: Number(Deno.env.get("PORT")), hostname: "0.0.0.0" }, () => new Response("Hello from Deno\n"));
