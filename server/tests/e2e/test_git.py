@@ -1,0 +1,81 @@
+"""Deploying by git push, on a whole installation."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import SECONDS, Installation, edited
+
+
+def git(*argv: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    env = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(cwd.parent),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        **{f"GIT_{who}_{what}": "ada@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+    }
+    done = subprocess.run(
+        ["git", *argv], cwd=cwd, env=env, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture
+def work(shared: Installation, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A repository with an example, whose remote is a new project of this test's name."""
+    name = re.sub(r"[^a-z]+", "-", request.node.name.removeprefix("test_"))[:30].strip("-")
+    shared.api("POST", "/projects", json={"name": name})
+    folder = edited("static", tmp_path, {})
+    origin = shared.summary["apiUrl"].removesuffix("/v1").replace("http://", f"http://x:{shared.token}@")
+    git("init", "--quiet", "--initial-branch=main", cwd=folder)
+    git("remote", "add", "cygni", f"{origin}/git/{name}.git", cwd=folder)
+    commit(folder, "index.html", "<h1>one</h1>")
+    return folder
+
+
+def commit(folder: Path, name: str, text: str) -> None:
+    (folder / name).write_text(text)
+    git("add", "--all", cwd=folder)
+    git("commit", "--quiet", "-m", f"Change {name}", cwd=folder)
+
+
+def project_of(folder: Path) -> str:
+    return git("remote", "get-url", "cygni", cwd=folder).stdout.rpartition("/")[2].strip().removesuffix(".git")
+
+
+def test_push_again_and_roll_back(shared: Installation, work: Path) -> None:
+    project = project_of(work)
+    first = git("push", "cygni", "main", cwd=work).stderr
+    assert "✓ Build" in first
+    assert "✓ Live" in first
+    assert f"remote: {shared.api('GET', f'/projects/{project}')['url']}" in first
+    assert shared.get(project).body == "<h1>one</h1>"
+    assert shared.token not in first
+    commit(work, "index.html", "<h1>two</h1>")
+    git("push", "cygni", "main", cwd=work)
+    assert shared.get(project).body == "<h1>two</h1>"
+    assert "Everything up-to-date" in git("push", "cygni", "main", cwd=work).stderr
+    commit(work, "other.html", "other")
+    assert "no environment follows this branch" in git("push", "cygni", "main:topic", cwd=work).stderr
+    assert "deploys nothing" in git("push", "cygni", ":topic", cwd=work).stderr
+    assert shared.get(project, "/other.html").status == 404
+    shared.cygni("rollback", "--project", project)
+    assert shared.get(project).body == "<h1>one</h1>"
+
+
+def test_failing_build_keeps_the_push(shared: Installation, work: Path) -> None:
+    project = project_of(work)
+    git("push", "cygni", "main", cwd=work)
+    commit(work, "cygni.toml", 'build_command = "echo the reason is here; exit 3"\n')
+    said = git("push", "cygni", "main", cwd=work)
+    assert said.returncode == 0
+    assert "Not deployed:" in said.stderr
+    assert "the reason is here" in said.stderr
+    assert "What was pushed is stored" in said.stderr
+    assert shared.get(project).body == "<h1>one</h1>"
+    assert "Everything up-to-date" in git("push", "cygni", "main", cwd=work).stderr
