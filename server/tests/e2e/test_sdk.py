@@ -6,12 +6,14 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cygni import CygniClient
+from cygni import CygniClient, Response
+from cygni._runtime import uploads
 from cygni._runtime.archive import pack
-from tests.e2e.harness import EXAMPLES, SECONDS, Installation
+from tests.e2e.harness import EXAMPLES, SECONDS, Installation, until
 
 
 class Relay:
@@ -71,6 +73,18 @@ class Relay:
                 continue  # closed already
 
 
+class Remembering(CygniClient):
+    """Knows which upload it made."""
+
+    upload_id = ""
+
+    def request(self, *args: Any, **options: Any) -> Response:
+        answer = super().request(*args, **options)
+        if args[:2] == ("POST", "/uploads"):
+            self.upload_id = answer.data["id"]
+        return answer
+
+
 @pytest.fixture
 def relay(shared: Installation) -> Iterator[Relay]:
     made = Relay(shared.port)
@@ -78,7 +92,9 @@ def relay(shared: Installation) -> Iterator[Relay]:
     made.stop()
 
 
-def test_an_upload_goes_on_after_the_line_broke(shared: Installation, relay: Relay, tmp_path: Path) -> None:
+def test_an_upload_goes_on_after_the_line_broke(
+    shared: Installation, relay: Relay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "app"
     folder.mkdir()
     (folder / "index.html").write_text("hello")
@@ -93,7 +109,17 @@ def test_an_upload_goes_on_after_the_line_broke(shared: Installation, relay: Rel
     def progress(sent: int, _: int) -> None:
         told.append(sent)
 
-    with CygniClient(shared.token, base_url=relay.url) as client:
+    with (
+        Remembering(shared.token, base_url=relay.url) as client,
+        CygniClient(shared.token, base_url=shared.summary["apiUrl"]) as other,
+    ):
+
+        def kept(_: int) -> float:
+            """The server needs a moment to see that the line broke and to keep what had come."""
+            until(lambda: other.uploads.get(client.upload_id).received_bytes, "a part is kept")
+            return 0.0
+
+        monkeypatch.setattr(uploads, "backoff", kept)
         upload = client.uploads.from_directory(folder, on_progress=progress)
     assert relay.cuts == 1
     assert (upload.status, upload.sha256) == ("complete", digest)
