@@ -127,6 +127,14 @@ def since(time: datetime | None) -> str:
     return f"{passed:.0f} s" if passed >= 0 else ""
 
 
+def ahead(time: datetime | None) -> str:
+    """How long it is until then, roughly; nothing where nobody knows, or it has come."""
+    left = 0.0 if time is None else (time - datetime.now(UTC)).total_seconds()
+    if left <= 0:
+        return ""
+    return f"{left:.0f} s" if left < 120 else f"{left / 60:.0f} min"
+
+
 def seconds(milliseconds: float | None) -> str:
     return "" if milliseconds is None else f"{milliseconds / 1000:.1f} s"
 

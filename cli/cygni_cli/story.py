@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .errors import LET_GO, CliError
-from .output import Result, ago, seconds, since
+from .output import Result, ago, ahead, seconds, since
 
 if TYPE_CHECKING:
     from cygni.types import Deployment, DeploymentFailure, DeploymentStep
@@ -40,6 +40,7 @@ class _Story:
         self._ctx = ctx
         self._request_id = deployment.last_response.request_id
         self._told: set[str] = set()
+        self._waits: tuple[str | None, int | None] | None = None
         self._telling = threading.Lock()
         self._lines: list[str] = []
         self.deployment = deployment
@@ -54,12 +55,23 @@ class _Story:
         return self._ending()
 
     def _tell_waiting(self) -> None:
-        holder = self.deployment.blocked_by_id
-        if self.deployment.status == "queued" and holder:
+        """What it waits for, again when that has changed."""
+        deployment = self.deployment
+        holder, position = deployment.blocked_by_id, deployment.queue_position
+        # one that nothing keeps waiting is said to start when it was made
+        begins = deployment.estimated_start_at == deployment.created_at
+        if deployment.status != "queued" or begins or self._waits == (holder, position):
+            return
+        self._waits = (holder, position)
+        if holder:
             other = self._ctx.client.deployments.get(holder)
             since = ago(other.started_at or other.created_at)
-            place = self.deployment.environment
+            place = deployment.environment
             self._ctx.talk.say(f"Waiting: {place} is held by {holder}, {other.status}, since {since}.")
+        elif position:
+            builds = f"{position} build{'s' if position > 1 else ''} before this one"
+            left = ahead(deployment.estimated_start_at)
+            self._ctx.talk.say(f"Waiting: {builds}{left and f', about {left}'}.")
 
     def _tell_lines(self) -> None:
         from cygni import PermissionDeniedError  # noqa: PLC0415 - `--help` needs no SDK
@@ -124,6 +136,7 @@ class _Story:
             ended = self._ended()
             try:
                 self._refresh()
+                self._tell_waiting()
             except CygniError:
                 continue  # who reads the lines meets the same, and tells it
             if not over.is_set():

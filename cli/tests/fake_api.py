@@ -98,6 +98,8 @@ def deployment(status: str = "success", **fields: Any) -> dict[str, Any]:
         "url": PROJECT["url"],
         "isCurrent": True,
         "blockedById": None,
+        "queuePosition": None,
+        "estimatedStartAt": None,
         "startedAt": NOW,
         "durationMs": 3300,
         "createdAt": NOW,

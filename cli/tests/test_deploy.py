@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -102,6 +103,20 @@ def test_a_waiting_one_says_who_holds_the_environment(cygni, api):
     api.on("GET", "/deployments/dep_0", deployment("building", id="dep_0"))
     ran = cygni("deploy", "--project", "shop")
     assert "Waiting: production is held by dep_0, building, since" in ran.err
+
+
+def test_a_waiting_one_says_how_many_builds_come_before(cygni, api):
+    later = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
+    waiting = deployment("queued", queuePosition=2, estimatedStartAt=later)
+    api.on("POST", "/deployments", Answer(waiting, 201))
+    ran = cygni("deploy", "--project", "shop")
+    assert "Waiting: 2 builds before this one, about 10 min." in ran.err
+
+
+def test_one_that_begins_at_once_does_not_wait(cygni, api):
+    begins = deployment("queued", queuePosition=1)
+    api.on("POST", "/deployments", Answer({**begins, "estimatedStartAt": begins["createdAt"]}, 201))
+    assert "Waiting" not in cygni("deploy", "--project", "shop").err
 
 
 def test_a_server_that_stops_is_followed_on(cygni, api):

@@ -20,6 +20,8 @@ class Wake(StrEnum):
     ROUTES = "wake.routes"
     INSTANCES = "wake.instances"
     DUE = "wake.due"
+    BUILDS = "wake.builds"
+    """A build waits, or there is a place for one."""
     CANCEL = "wake.cancel"
     """Somebody wants running work to end."""
     SEALER = "wake.sealer"

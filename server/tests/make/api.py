@@ -63,7 +63,8 @@ class Api:
 @asynccontextmanager
 async def api_of(database_url: str, home: Path, *, plan: str = "enterprise", **settings: object) -> AsyncIterator[Api]:
     """`home`: the data folder; `settings`: others of `Settings`."""
-    configured = Settings(home=home, database_url=database_url, secret_key=KEY, **settings)  # type: ignore[arg-type]
+    chosen = {"builds_at_once": 4, **settings}  # on a machine of any size
+    configured = Settings(home=home, database_url=database_url, secret_key=KEY, **chosen)  # type: ignore[arg-type]
     async with running(configured) as app:
         pool = await db.connect(database_url, size=4)
         try:

@@ -156,6 +156,7 @@ async def end(
         "UPDATE deployments SET due_at = now() WHERE environment_id = $1 AND status = 'queued'", row.environment_id
     )
     await changes.wake(tx, Wake.DUE)
+    await changes.wake(tx, Wake.BUILDS)
     return ended
 
 

@@ -3,13 +3,14 @@
 import heapq
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from cygnid.core import clock
 from cygnid.core.db import Read, Tx
 
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _OVERRUN = 10
 """What runs longer than usual is taken to run a tenth of the usual time more."""
 
@@ -43,21 +44,24 @@ def order(
     builds: Mapping[str, timedelta],
     builds_usually: timedelta | None,
     deployments: Mapping[str, timedelta],
+    served: Mapping[str, datetime],
     now: datetime,
 ) -> dict[str, Place]:
     """Deployment → place, of all that wait. `slots`: builds at once. `builds`: project → how long its builds take,
     `builds_usually`: those of projects that have none yet. `deployments`: environment → how long one holds it.
+    `served`: project → when it last began to build.
 
-    Projects take turns: who has fewer builds running or waiting before it goes first, then who came first."""
+    Projects take turns: who has fewer builds running or waiting before it goes first, then whose project has waited
+    longer for its turn, then who came first."""
     running = [each for each in unended if not each.is_queued]
     building = [each for each in running if each.builds]
     free_at = {each.environment_id: _end(each, deployments.get(each.environment_id), now) for each in running}
     turns = Counter(each.project_id for each in building)
-    waiting: list[tuple[int, str, Unended]] = []
+    waiting: list[tuple[int, datetime, str, Unended]] = []
     for each in sorted((each for each in unended if each.is_queued and each.builds), key=lambda each: each.id):
-        waiting.append((turns[each.project_id], each.id, each))
+        waiting.append((turns[each.project_id], served.get(each.project_id, _NEVER), each.id, each))
         turns[each.project_id] += 1
-    waiting.sort(key=lambda item: item[:2])
+    waiting.sort(key=lambda item: item[:3])
 
     def usual(project_id: str) -> timedelta | None:
         return builds.get(project_id, builds_usually)
@@ -67,7 +71,7 @@ def order(
     heapq.heapify(ends)
     free, before = slots - len(building), 0
     found: dict[str, Place] = {}
-    for _, _, each in waiting:
+    for *_, each in waiting:
         is_held = each.environment_id in free_at
         start = ends[0] if ends else 0.0
         if is_held:
@@ -108,6 +112,7 @@ async def places(read: Read) -> dict[str, Place]:
                digest IS NULL AND status IN ('queued', 'building') AS builds
            FROM deployments WHERE finished_at IS NULL""",
     )
+    projects = sorted({each.project_id for each in unended if each.builds})
     builds = await read.all(
         _Usual,
         """SELECT wanted.of, percentile_disc(0.5) WITHIN GROUP (ORDER BY took) AS took
@@ -115,7 +120,16 @@ async def places(read: Read) -> dict[str, Place]:
                SELECT built_at - started_at AS took FROM deployments
                WHERE project_id = wanted.of AND built_at IS NOT NULL ORDER BY built_at DESC LIMIT 10) last
            GROUP BY wanted.of""",
-        sorted({each.project_id for each in unended if each.builds}),
+        projects,
+    )
+    served = await read.all(
+        _Served,
+        """SELECT wanted.of, last.at FROM unnest($1::text[]) AS wanted (of), LATERAL (
+               SELECT max(started_at) AS at FROM (
+                   SELECT started_at FROM deployments WHERE project_id = wanted.of AND type IN ('deploy', 'redeploy')
+                   ORDER BY created_at DESC LIMIT 50) newest) last
+           WHERE last.at IS NOT NULL""",
+        projects,
     )
     deployments = await read.all(
         _Usual,
@@ -137,6 +151,7 @@ async def places(read: Read) -> dict[str, Place]:
         builds={each.of: each.took for each in builds},
         builds_usually=usually,
         deployments={each.of: each.took for each in deployments},
+        served={each.of: each.at for each in served},
         now=clock.now(),
     )
 
@@ -144,6 +159,11 @@ async def places(read: Read) -> dict[str, Place]:
 class _Usual(msgspec.Struct, frozen=True, kw_only=True):
     of: str
     took: timedelta
+
+
+class _Served(msgspec.Struct, frozen=True, kw_only=True):
+    of: str
+    at: datetime
 
 
 async def slots(read: Read) -> int:

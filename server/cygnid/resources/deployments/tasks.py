@@ -4,11 +4,12 @@ import asyncio
 from datetime import timedelta
 
 from cygnid.backends import Backends
+from cygnid.core import changes
 from cygnid.core.changes import Wake
 from cygnid.core.db import begin, read
 from cygnid.core.reconcile import reconcile
 from cygnid.core.work import Claim, Lost, work
-from cygnid.resources.deployments import progress, queries
+from cygnid.resources.deployments import progress, queries, queue
 from cygnid.resources.deployments.schemas import ENDS, DeploymentEvents
 from cygnid.resources.deployments.steps import course, ends
 from cygnid.resources.deployments.steps.attempt import Attempt, StepFailed
@@ -35,7 +36,8 @@ async def give_up(backends: Backends, claim: Claim, why: Lost) -> None:
     await ends.fail(attempt, failed)
 
 
-@work(table="deployments", lost=give_up, max_attempts=3, concurrency=4)
+# The places of builds are few, and given out by `queue`: what else a deployment does is mostly waiting.
+@work(table="deployments", lost=give_up, max_attempts=3, concurrency=32)
 async def run_deployment(backends: Backends, claim: Claim) -> timedelta | None:
     """From where its row says it is to its end. Waits for nothing that another deployment of the environment holds."""
     attempt = await _load(backends, claim)
@@ -86,6 +88,18 @@ async def _until_cancel(attempt: Attempt) -> None:
                 row = await queries.deployment(reader, attempt.row.id)
             if row is not None and row.cancel_requested_at is not None:
                 return
+
+
+@reconcile(on=[Wake.BUILDS], minutes=1)
+async def admit_builds(backends: Backends) -> None:
+    """Give free places to the builds whose turn it is: they are looked at again."""
+    async with begin(backends.pool) as tx:
+        await queue.say_slots(tx, backends.settings.build_slots)
+        found = await queue.places(tx)
+        admitted = [deployment_id for deployment_id, place in found.items() if place.may_start]
+        # also those that a worker holds just now: it may have looked before there was a place
+        if await tx.execute("UPDATE deployments SET due_at = now() WHERE id = ANY($1) AND status = 'queued'", admitted):
+            await changes.wake(tx, Wake.DUE)
 
 
 @reconcile(on=[DeploymentEvents.SUCCESS, DeploymentEvents.DELETED], minutes=60)

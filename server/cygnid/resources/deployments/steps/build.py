@@ -74,7 +74,9 @@ async def keep_artifact(tx: Tx, attempt: Attempt, artifact: Artifact) -> None:
         [[str(source), target] for source, target in artifact.mounts],
         dict(artifact.env),
     )
-    await tx.execute("UPDATE deployments SET digest = $2 WHERE id = $1", attempt.row.id, artifact.digest)
+    await tx.execute(
+        "UPDATE deployments SET digest = $2, built_at = now() WHERE id = $1", attempt.row.id, artifact.digest
+    )
     attempt.row = msgspec.structs.replace(attempt.row, digest=artifact.digest)
 
 

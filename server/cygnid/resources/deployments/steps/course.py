@@ -5,10 +5,11 @@ import errno
 import logging
 from datetime import timedelta
 
+from cygnid.core import changes
 from cygnid.core.changes import Wake
 from cygnid.core.db import AWAY, Read, Tx, read
 from cygnid.core.work import LeaseLost
-from cygnid.resources.deployments import progress, queries
+from cygnid.resources.deployments import progress, queries, queue
 from cygnid.resources.deployments.schemas import DeploymentEvents, DeploymentStep
 from cygnid.resources.deployments.steps import build, ends, health, release, source, switch
 from cygnid.resources.deployments.steps.attempt import Attempt, Halted, StepFailed
@@ -72,8 +73,8 @@ async def _through_its_steps(attempt: Attempt) -> timedelta | None:
 
 
 async def _leave_queue(attempt: Attempt) -> timedelta | None:
-    """It stays queued while another holds the environment, whose end makes this one due again, or for as long as is
-    returned."""
+    """It stays queued while another holds the environment, whose end makes this one due again, while there is no place
+    to build in, which `tasks.admit_builds` gives it, or for as long as is returned."""
     async with attempt.begin() as tx:
         row = attempt.row
         if row.status != "queued":
@@ -83,6 +84,8 @@ async def _leave_queue(attempt: Attempt) -> timedelta | None:
         attempt.require_wanted()
         if row.digest is None and await queries.is_pruning(tx, attempt.project.id):
             return _PRUNING
+        if row.digest is None and not await queue.may_build(tx, row.id):
+            return None
         warnings = await env.pin(tx, attempt.environment, row.id, like=row.env_like)
         await tx.execute(
             "UPDATE deployments SET previous_id = $2, deadline_at = now() + $3 WHERE id = $1",
@@ -156,6 +159,7 @@ async def _build(attempt: Attempt) -> None:
         await source.remove_trees(attempt)
     async with attempt.begin() as tx:
         await build.keep_artifact(tx, attempt, artifact)
+        await changes.wake(tx, Wake.BUILDS)
         await attempt.store_steps(tx, attempt.told("build", build.told(artifact), attempt.steps(build="success")))
         await attempt.close_logs(tx, "build")
         if attempt.halted() is None:  # else what is built is known all the same
