@@ -75,9 +75,6 @@ def test_the_start_command_is_inferred(case: str) -> None:
 @pytest.mark.parametrize(
     ("files", "advice"),
     [
-        ({"requirements.txt": "flask", "app.py": APP}, "add gunicorn"),
-        ({"requirements.txt": "fastapi", "main.py": "app = FastAPI()"}, "add uvicorn"),
-        ({"requirements.txt": "django", "manage.py": "", "shop/wsgi.py": ""}, "add gunicorn"),
         ({"requirements.txt": "requests"}, "Procfile"),
         ({"package.json": package(name="a")}, "start"),
     ],
@@ -244,6 +241,9 @@ def test_the_version_of_python(files: dict[str, str], version: str) -> None:
     [
         ({}, "22.1.0"),
         ({".nvmrc": "v20\n"}, "20.20.2"),
+        ({".nvmrc": "v20.11.0\n"}, "20.20.2"),
+        ({".tool-versions": "nodejs 20.20.2\n"}, "20.20.2"),
+        ({"package.json": package(volta={"node": "20.20.2"})}, "20.20.2"),
         ({"package.json": package(engines={"node": "^20 || ^18"})}, "20.20.2"),
         ({"package.json": package(engines={"node": ">=18 <22"})}, "20.20.2"),
     ],
@@ -256,7 +256,7 @@ def test_the_version_of_node(files: dict[str, str], version: str) -> None:
     ("files", "wanted"),
     [
         ({"requirements.txt": "", ".python-version": "3.14"}, ".python-version asks for Python 3.14"),
-        ({"requirements.txt": "", "runtime.txt": "python-3.11.7"}, "runtime.txt asks for Python 3.11.7"),
+        ({"requirements.txt": "", "runtime.txt": "python-3.10.7"}, "runtime.txt asks for Python 3.10.7"),
         ({"package.json": package(engines={"node": "18.x"})}, "package.json (engines.node) asks for Node 18.x"),
     ],
 )

@@ -18,6 +18,8 @@ class Look:
     started: frozenset[str] = frozenset()
     """Those of the language's own programs that the app's commands begin with. Detectors are asked first without
     them: what lies there says more than what is started."""
+    says_start: bool = False
+    """The app's own files name its processes: what is inferred for starting it is not used."""
     above: Files = field(default_factory=lambda: MemoryFiles({}))
     """The whole source, when a folder in it is built; else nothing."""
     root: str = ""

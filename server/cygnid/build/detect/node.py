@@ -9,7 +9,7 @@ from typing import Any, cast
 from cygnid.build.base import BuildFailed
 from cygnid.build.detect.files import Files
 from cygnid.build.detect.language import Found, Language, Look, Recipe
-from cygnid.build.detect.versions import Wish, choose, matches_node
+from cygnid.build.detect.versions import Wish, matches_node, settle, tool_version
 
 _SITES = {  # dependency → (output folder, unknown paths go to index.html)
     "vite": ("dist", True),
@@ -49,8 +49,8 @@ def detect(look: Look) -> Found | None:
         return None  # a static site that keeps its tools in package.json
     else:
         site = None
-    version = choose("Node", look.versions("node"), _wish(files, package), matches_node)
-    command, inputs, key, notes = _install(files, names, package, scripts)
+    version, notes = settle("Node", look.versions("node"), _wish(files, package), matches_node, same=1)
+    command, inputs, key, more = _install(files, names, package, scripts)
     return Found(
         language="node",
         framework=(site or server or "").removeprefix("@").partition("/")[0] or None,
@@ -68,7 +68,7 @@ def detect(look: Look) -> Found | None:
         unstartable=""
         if web or site
         else "add a `start` script to package.json, or an output folder for a static site",
-        notes=notes,
+        notes=(*notes, *more),
     )
 
 
@@ -76,13 +76,14 @@ def _without_package(look: Look, names: Sequence[str]) -> Found | None:
     is_there = "server.js" in names
     if not is_there and not look.started:
         return None
-    version = choose("Node", look.versions("node"), _wish(look.files, {}), matches_node)
+    version, notes = settle("Node", look.versions("node"), _wish(look.files, {}), matches_node, same=1)
     return Found(
         language="node",
         evidence="server.js" if is_there else "a command that starts with node",
         version=version,
         install_key="",
         web="node server.js" if is_there else None,
+        notes=notes,
     )
 
 
@@ -108,6 +109,11 @@ def _wish(files: Files, package: dict[str, Any]) -> Wish | None:
         wanted = (files.read(name) or "").strip()
         if wanted:
             return Wish(wanted, name)
+    if wish := tool_version(files, "nodejs", "node"):
+        return wish
+    pinned = _table(package, "volta").get("node")
+    if isinstance(pinned, str) and pinned.strip():
+        return Wish(pinned, "package.json (volta.node)")
     engine = _table(package, "engines").get("node")
     return Wish(engine, "package.json (engines.node)") if isinstance(engine, str) and engine.strip() else None
 

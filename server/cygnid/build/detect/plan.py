@@ -37,7 +37,8 @@ def detect(
     named += [process.command for process in toml.processes.values() if process.command]
     started = frozenset(command.split()[0] for command in named if command.split())
     above: Files = files if root else MemoryFiles({})
-    found = _language(Look(files=below, available=available, above=above, root=root), prefer, reasons, started)
+    look = Look(files=below, available=available, says_start=bool(named), above=above, root=root)
+    found = _language(look, prefer, reasons, started)
 
     def pick(name: str, detected: str | None) -> Choice | None:
         for value, source in (

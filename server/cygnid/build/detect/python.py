@@ -1,39 +1,45 @@
-"""Python: what installs it, what starts it."""
+"""Python: what installs it, what builds it, what starts it."""
 
-import hashlib
-import posixpath
 import re
 import shlex
-import tomllib
 from collections.abc import Sequence
-from typing import Any, cast
 
-from cygnid.build.base import BuildFailed
+from cygnid.build.detect import python_app, python_django, python_install
 from cygnid.build.detect.files import Files
 from cygnid.build.detect.language import Found, Language, Look, Recipe
-from cygnid.build.detect.versions import Wish, choose, matches_python
+from cygnid.build.detect.python_install import REQUIREMENTS, Install
+from cygnid.build.detect.python_locks import Table, pep440, read_toml, table
+from cygnid.build.detect.versions import Wish, matches_python, settle, tool_version
 from cygnid.build.toolchains import Toolchain
 
-MODULES = ("wsgi", "asgi", "app", "main", "application", "server", "api")
-_FRAMEWORKS = ("django", "flask", "fastapi", "starlette", "quart", "litestar", "bottle", "falcon")
-_PROGRAMS = frozenset({"python", "python3", "gunicorn", "uvicorn", "hypercorn", "flask", "celery"})
-_ASGI = frozenset({"fastapi", "starlette", "quart", "litestar"})
+_FILES = (
+    *("uv.lock", "poetry.lock", "Pipfile.lock", "requirements.txt", "requirements.in", "Pipfile"),
+    *("pyproject.toml", "setup.py", "setup.cfg", "manage.py"),
+)
+_FRAMEWORKS = (
+    *("django", "flask", "fastapi", "litestar", "starlette", "quart", "bottle", "falcon", "dash"),
+    *("streamlit", "gradio"),
+)
+_PROGRAMS = frozenset(
+    {"python", "python3", "gunicorn", "uvicorn", "hypercorn", "waitress-serve", "flask", "celery", "streamlit"}
+)
 
 
 def detect(look: Look) -> Found | None:
     files = look.files
     names = files.names()
-    by_file = [name for name in ("requirements.txt", "pyproject.toml", "uv.lock", "manage.py") if name in names]
+    by_file = [name for name in _FILES if name in names]
+    by_file += [name for name in REQUIREMENTS if "/" in name and not by_file and files.read(name) is not None][:1]
     script = None if by_file else _script(files, names)
     named = sorted(look.started)
     if not by_file and script is None and not named:
         return None
-    project = _pyproject(files)
-    version = choose("Python", look.versions("python"), _wish(files, project), matches_python)
-    install = _install(files, names, project)
-    dependencies = _dependencies(files, install[1], project)
-    framework = next((name for name in _FRAMEWORKS if name in dependencies), None)
-    web, unstartable = _start(files, names, dependencies, framework)
+    text = files.read("pyproject.toml")
+    project = read_toml(text, "pyproject.toml") if text is not None else {}
+    version, notes = settle("Python", look.versions("python"), _wish(files, project), matches_python, same=2)
+    install = python_install.find(look, project, version)
+    framework = next((name for name in _FRAMEWORKS if name in install.names), None)
+    web, install, framework, build = _start(look, install, framework)
     if web is None and (script := script or _script(files, names)):
         web = f"python {script}"
     return Found(
@@ -41,158 +47,108 @@ def detect(look: Look) -> Found | None:
         framework=framework,
         evidence=", ".join(by_file) or script or f"a command that starts with {named[0]}",
         version=version,
-        install_command=install[0],
-        install_files=install[1],
-        install_key=install[2],
+        install_command=install.command,
+        install_files=install.files,
+        install_made=install.made,
+        install_key=install.key(look),
+        build_command=build,
         web=web,
-        unstartable=unstartable,
-        notes=install[3],
+        notes=(*notes, *install.notes),
     )
 
 
-def _pyproject(files: Files) -> dict[str, Any]:
-    text = files.read("pyproject.toml")
-    if text is None:
-        return {}
-    try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BuildFailed(
-            "source_invalid", f"pyproject.toml cannot be read: {error}", hint="Correct the file and deploy again."
-        ) from None
-
-
-def _table(value: Any, *keys: str) -> dict[str, Any]:
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
-def _wish(files: Files, project: dict[str, Any]) -> Wish | None:
+def _wish(files: Files, project: Table) -> Wish | None:
     for name, prefix in ((".python-version", ""), ("runtime.txt", "python-")):
         lines = [line.strip() for line in (files.read(name) or "").splitlines()]
         wanted = next((line for line in lines if line and not line.startswith("#")), None)
         if wanted:
             return Wish(wanted.removeprefix(prefix).removeprefix("cpython-"), name)
-    requires = _table(project, "project").get("requires-python")
-    return Wish(requires, "pyproject.toml (requires-python)") if isinstance(requires, str) and requires else None
+    if wish := tool_version(files, "python"):
+        return wish
+    requires = table(project, "project").get("requires-python")
+    if isinstance(requires, str) and requires:
+        return Wish(requires, "pyproject.toml (requires-python)")
+    poetry = table(project, "tool", "poetry", "dependencies").get("python")
+    if isinstance(poetry, str) and pep440(poetry):
+        return Wish(pep440(poetry), "pyproject.toml (tool.poetry.dependencies.python)")
+    pipfile = table(read_toml(files.read("Pipfile") or "", "Pipfile"), "requires")
+    wanted = pipfile.get("python_full_version") or pipfile.get("python_version")
+    return Wish(wanted, "Pipfile (requires)") if isinstance(wanted, str) and wanted else None
 
 
-def _install(
-    files: Files, names: Sequence[str], project: dict[str, Any]
-) -> tuple[str | None, tuple[str, ...], str | None, tuple[str, ...]]:
-    """(command, files it reads, key, notes)."""
-    is_package = "build-system" in project or _table(project, "tool", "uv").get("package") is True
-    if "uv.lock" in names and project:
-        if is_package or "workspace" in _table(project, "tool", "uv"):
-            return "uv sync --frozen --no-dev", (), None, ("The project is a package itself: installed at each build.",)
-        inputs = ("pyproject.toml", "uv.lock")
-        return "uv sync --frozen --no-dev --no-install-project", inputs, _key(files, inputs), ()
-    if "requirements.txt" in names:
-        inputs, reads_tree = _requirements(files)
-        command = "uv pip install -r requirements.txt"
-        if reads_tree:
-            return command, (), None, (f"{reads_tree} installs from the source itself: installed at each build.",)
-        return command, inputs, _key(files, inputs), ()
-    if project.get("project") or "poetry" in _table(project, "tool"):
-        notes = ("poetry.lock is not read: use uv.lock for exact versions.",) if "poetry.lock" in names else ()
-        if is_package:
-            notes += ("The project is a package itself: installed at each build.",)
-            return "uv pip install .", (), None, notes
-        inputs = ("pyproject.toml",)
-        return "uv pip install -r pyproject.toml", inputs, _key(files, inputs), notes
-    return None, (), _key(files, ()), ()
+def _start(look: Look, install: Install, framework: str | None) -> tuple[str | None, Install, str | None, str | None]:
+    """(start command, installation, framework, build command)."""
+    files = look.files
+    django = python_django.find(files) if "manage.py" in files.names() or framework == "django" else None
+    if django:
+        at = f"cd {django.folder} && " if django.folder else ""
+        settings = f" --settings={django.settings}" if django.settings else ""
+        collect = f"{at}python manage.py collectstatic --noinput{settings}" if django.collects else None
+        if django.is_asgi:
+            web, install = _asgi(look, install, f"{django.module}:application", django.folder)
+        else:
+            web, install = _wsgi(look, install, django.module, django.folder, last=True)
+        return web, install, "django", collect
+    if framework in ("streamlit", "gradio") and (script := _script_of(files, framework)):
+        return _of_data(framework, script), install, framework, None
+    found = python_app.find(files, framework)
+    if found is None:
+        return None, install, framework, None
+    factory = found.is_factory
+    if found.framework in python_app.ASGI:
+        target = f"{found.target} --factory" if factory else found.target
+        web, install = _asgi(look, install, target, found.folder)
+    else:
+        web, install = _wsgi(look, install, f"'{found.target}()'" if factory else found.target, found.folder)
+    return web, install, found.framework, None
 
 
-def _key(files: Files, names: Sequence[str]) -> str:
-    digest = hashlib.sha256()
-    for name in names:
-        digest.update(f"{name}\0{files.read(name) or ''}\0".encode())
-    return digest.hexdigest()
+def _asgi(look: Look, install: Install, target: str, folder: str) -> tuple[str, Install]:
+    if "hypercorn" in install.names and "uvicorn" not in install.names and "--factory" not in target:
+        at = f"PYTHONPATH={folder} " if folder else ""
+        return f"{at}hypercorn {target} --bind 0.0.0.0:$PORT", install
+    install = _with(look, install, "uvicorn")
+    at = f" --app-dir {folder}" if folder else ""
+    return f"uvicorn {target} --host 0.0.0.0 --port $PORT{at}", install
 
 
-def _requirements(files: Files) -> tuple[tuple[str, ...], str]:
-    """All files that requirements.txt includes, and the first line that installs from the tree itself, or ""."""
-    inputs: list[str] = []
-    todo = ["requirements.txt"]
-    while todo:
-        name = posixpath.normpath(todo.pop())
-        text = files.read(name)
-        if name in inputs or text is None:
-            continue
-        if name.startswith("../"):
-            return (), name
-        inputs.append(name)
-        for raw in text.splitlines():
-            line = re.sub(r"(^|\s)#.*", "", raw).strip()
-            include = re.match(r"(?:-r|--requirement|-c|--constraint)[\s=]*(\S+)", line)
-            if include:
-                todo.append(posixpath.join(posixpath.dirname(name), include[1]))
-            elif re.match(r"(-e\b|--editable|\.|/|file:|-f\b|--find-links)", line) or re.search(r"@\s*file:", line):
-                return (), line
-    return tuple(sorted(inputs)), ""
+def _wsgi(look: Look, install: Install, target: str, folder: str, *, last: bool = False) -> tuple[str, Install]:
+    if "waitress" in install.names and "gunicorn" not in install.names and "(" not in target:
+        at = f"PYTHONPATH={folder} " if folder else ""
+        named = target if ":" in target else f"{target}:application"
+        return f"{at}waitress-serve --listen=0.0.0.0:$PORT {named}", install
+    install = _with(look, install, "gunicorn")
+    at = f" --chdir {folder}" if folder else ""
+    if last:
+        return f"gunicorn {target} --bind 0.0.0.0:$PORT{at}", install
+    return f"gunicorn --bind 0.0.0.0:$PORT{at} {target}", install
 
 
-def _dependencies(files: Files, inputs: Sequence[str], project: dict[str, Any]) -> set[str]:
-    listed: list[str] = []
-    for name in [*(inputs or ("requirements.txt",))]:
-        if name.endswith(".txt"):
-            listed += (files.read(name) or "").splitlines()
-    declared = _table(project, "project").get("dependencies")
-    if isinstance(declared, list):
-        listed += [item for item in cast("list[Any]", declared) if isinstance(item, str)]
-    listed += list(_table(project, "tool", "poetry", "dependencies"))
-    found: set[str] = set()
-    for line in listed:
-        match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)(\[[^\]]*\])?", line)
-        if match:
-            name = re.sub(r"[-_.]+", "-", match[1]).lower()
-            found.add(name)
-            if name == "fastapi" and match[2]:
-                found.add("uvicorn")
-    return found
+def _with(look: Look, install: Install, server: str) -> Install:
+    """The server that starts the app, added where the app does not bring it and names no command of its own."""
+    brings = server in install.names or (server == "uvicorn" and install.brings_uvicorn)
+    if brings or look.says_start:
+        return install
+    return install.also(
+        server, f"{server} is installed to serve the app: add it to the dependencies to fix its version."
+    )
 
 
-def _start(files: Files, names: Sequence[str], dependencies: set[str], framework: str | None) -> tuple[str | None, str]:
-    """(start command, or why there is none)."""
-    if "manage.py" in names:
-        folder = next((name for name in names if "wsgi.py" in files.names(name)), None)
-        if folder and "gunicorn" in dependencies:
-            return f"gunicorn {folder}.wsgi --bind 0.0.0.0:$PORT", ""
-        if folder:
-            return (
-                None,
-                f"Django needs a server: add gunicorn to the dependencies, or `web: … {folder}.wsgi` to a Procfile",
-            )
-    target = _application(files)
-    if target and framework in _ASGI:
-        if "uvicorn" in dependencies:
-            return f"uvicorn {target} --host 0.0.0.0 --port $PORT", ""
-        return None, f"{framework} needs a server: add uvicorn to the dependencies"
-    if target and framework:
-        if "gunicorn" in dependencies:
-            return f"gunicorn --bind 0.0.0.0:$PORT {_quoted(target)}", ""
-        return None, f"{framework} needs a server: add gunicorn to the dependencies"
-    return None, ""
-
-
-def _quoted(target: str) -> str:
-    return f"'{target}'" if "(" in target else target
-
-
-def _application(files: Files) -> str | None:
-    """`module:variable` of the WSGI or ASGI application."""
-    for module in MODULES:
-        text = files.read(f"{module}.py")
-        if text is None:
-            continue
-        for variable in ("app", "application"):
-            assigned = re.search(rf"^{variable}\s*(?::[^=\n]+)?=\s*\S", text, re.MULTILINE)
-            if assigned or re.search(rf"^from\s.*\bimport\b.*\b{variable}\b", text, re.MULTILINE):
-                return f"{module}:{variable}"
-        if re.search(r"^def create_app\(", text, re.MULTILINE):
-            return f"{module}:create_app()"
+def _script_of(files: Files, framework: str) -> str | None:
+    usual = ("streamlit_app.py", "app.py", "main.py", "Home.py")
+    there = [name for name in files.names() if name.endswith(".py") and not name.startswith("test_")]
+    for name in sorted(there, key=lambda name: usual.index(name) if name in usual else len(usual)):
+        if re.search(rf"^\s*(import|from)\s+{framework}\b", files.read(name) or "", re.MULTILINE):
+            return name
     return None
+
+
+def _of_data(framework: str, script: str) -> str:
+    quoted = shlex.quote(script)
+    if framework == "gradio":
+        return f"GRADIO_SERVER_NAME=0.0.0.0 GRADIO_SERVER_PORT=$PORT python {quoted}"
+    options = "--server.port $PORT --server.address 0.0.0.0 --server.headless true --browser.gatherUsageStats false"
+    return f"streamlit run {quoted} {options}"
 
 
 def _script(files: Files, names: Sequence[str]) -> str | None:
