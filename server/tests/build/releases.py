@@ -1,6 +1,8 @@
 """Runs what was built as a runtime would."""
 
 import os
+import tempfile
+from pathlib import Path
 
 from cygnid.build.base import Artifact
 from cygnid.sandbox.launch import Sandbox
@@ -10,8 +12,8 @@ from tests.build.harness import BWRAP, UID, Workshop
 
 async def run_release(shop: Workshop, artifact: Artifact, script: str) -> str:
     """The output of a script run in the release as a runtime would."""
-    folder = shop.folder / "run"
-    folder.mkdir(mode=0o711)
+    folder = Path(tempfile.mkdtemp(prefix="run-", dir=shop.folder))
+    folder.chmod(0o711)
     sandbox = Sandbox(name=f"run{shop.folder.name.replace('_', '-')}", folder=folder, bwrap=BWRAP)
     try:
         await sandbox.prepare()
