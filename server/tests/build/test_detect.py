@@ -399,3 +399,16 @@ def test_files_ask_for_no_more_than_the_api_gives(files: dict[str, str], what: s
 
 def test_a_version_of_thousands_of_digits_is_one_that_is_missing() -> None:
     assert failure({"requirements.txt": "", ".python-version": "9" * 5000}).code == "toolchain_missing"
+
+
+def test_a_file_of_variables_is_not_loaded_and_the_log_says_so() -> None:
+    plan = plan_of({"server.js": "", ".env": "SECRET=1"})
+    assert plan.env == {}
+    assert [reason for reason in plan.reasons if ".env" in reason] == [
+        "note: .env is not loaded by the platform; set variables on the project."
+    ]
+
+
+def test_a_build_script_for_the_platform_comes_before_the_general_one() -> None:
+    scripts = {"build": "a", "heroku-postbuild": "b", "start": "node a.js"}
+    assert plan_of({"package.json": package(scripts=scripts)}).build_command == "npm run heroku-postbuild"

@@ -61,7 +61,7 @@ def detect(look: Look) -> Found | None:
         install_command=command,
         install_files=inputs,
         install_key=key,
-        build_command="npm run build" if "build" in scripts else None,
+        build_command=next((f"npm run {name}" for name in ("heroku-postbuild", "build") if name in scripts), None),
         output_dir=_SITES[site][0] if site else None,
         fallback="index.html" if site and _SITES[site][1] else None,
         web=web,
@@ -127,7 +127,7 @@ def _install(
     if not dependencies and not package.get("workspaces") and not _table(package, "optionalDependencies"):
         return None, (), "", ()
     # What builds needs the development dependencies; what only runs does not.
-    omit = "--include=dev" if "build" in scripts else "--omit=dev"
+    omit = "--include=dev" if {"build", "heroku-postbuild"} & scripts.keys() else "--omit=dev"
     command = f"npm ci {omit}" if lock else f"npm install --no-package-lock {omit}"
     notes: tuple[str, ...] = ()
     if lock is None:

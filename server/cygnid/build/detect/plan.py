@@ -77,6 +77,8 @@ def detect(
         reasons.append(f"release command: {release.value} ({release.source})")
     reasons += [f"process {name}: {choice.value} ({choice.source})" for name, choice in kept.items()]
     reasons += [f"note: {note}" for note in (found.notes if found else ())]
+    if dotenv := next((name for name in below.names() if name in (".env", ".env.production")), None):
+        reasons.append(f"note: {dotenv} is not loaded by the platform; set variables on the project.")
     language = found.language if found else ("static" if is_static else "procfile")
     return Plan(
         kind="static" if is_static else "release",
