@@ -21,7 +21,7 @@ async def begun(door: Door, sha: str, *, seconds: int, ref: str = "refs/heads/ma
         row = await projects.project(tx, project["id"])
         assert row is not None
         secret = await door.api.token(actor_id)
-        actor = await door.api.app._last_uses.authenticate(tx, secret, "127.0.0.1")
+        actor = await vars(door.api.app)["_last_uses"].authenticate(tx, secret, "127.0.0.1")
         updates = [RefUpdate(name=ref, old=NOTHING, new=sha)]
         await actions.begin_push(tx, actor, row, updates, request_id="req_12345678")
     await door.execute(f"UPDATE repository_pushes SET begun_at = now() - interval '{seconds} seconds'")
