@@ -107,8 +107,9 @@ func (c *core) attempt(ctx context.Context, made *call) (*Response, io.ReadClose
 	}
 	answer, err := c.http.Do(request)
 	if err != nil {
+		err = connectionError(ctx, made, err)
 		end()
-		return nil, nil, connectionError(ctx, made, err)
+		return nil, nil, err
 	}
 	success := answer.StatusCode < 300 || answer.StatusCode == http.StatusNotModified
 	if made.isStream && success {

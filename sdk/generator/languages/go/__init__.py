@@ -6,9 +6,10 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from ... import emit, samples
-from ...ir import Api, Const, Field, ListOf, MapOf, Method, Nullable, Ref, Scalar, Service, Type
+from ...ir import Api, Const, Field, ListOf, MapOf, Method, Nullable, Param, Ref, Scalar, Service, Type
 from . import types
 
 
@@ -20,23 +21,9 @@ def render(api: Api) -> emit.Files:
         local=types.local,
         literal=types.literal,
         comment=_comment,
-        millis=lambda seconds: int(seconds * 1000),
+        millis=_millis,
     )
-    jinja.globals |= {
-        "api": api,
-        "output": lambda field: types.hint(api, field.type, "output", field.name),
-        "input": lambda field: _input(api, field),
-        "input_name": types.input_name,
-        "query_type": lambda param: types.query_type(api, param),
-        "member": types.member,
-        "route": lambda method: types.path(method.path, method.path_params),
-        "answered": {method.answer.model for method in api.methods if method.answer.kind == "model"},
-        "event_name": lambda model: "log" if model == "LogLine" else "",
-        "query_name": _query_name,
-        "result": lambda method: _result(method),
-        "arguments": lambda method: _arguments(api, method),
-        "uses_time": lambda service: any(_is_time(param.type) for each in service.methods for param in each.query),
-    }
+    jinja.globals |= {"api": api, **_words(api)}
     files = {
         "behavior_gen.go": jinja.get_template("behavior.go.j2").render(),
         "client_gen.go": jinja.get_template("client.go.j2").render(),
@@ -49,6 +36,46 @@ def render(api: Api) -> emit.Files:
         source = jinja.get_template("service.go.j2").render(service=service)
         files[f"service_{service.name.lower()}_gen.go"] = source
     return files
+
+
+def _words(api: Api) -> dict[str, Any]:
+    """What the templates call."""
+
+    def output(field: Field) -> str:
+        return types.hint(api, field.type, "output", field.name)
+
+    def taken(field: Field) -> str:
+        return _input(api, field)
+
+    def query_type(param: Param) -> str:
+        return types.query_type(api, param)
+
+    def route(method: Method) -> str:
+        return types.path(method.path, method.path_params)
+
+    def event_name(model: str) -> str:
+        return "log" if model == "LogLine" else ""
+
+    def arguments(method: Method) -> str:
+        return _arguments(api, method)
+
+    def uses_time(service: Service) -> bool:
+        return any(_is_time(param.type) for each in service.methods for param in each.query)
+
+    return {
+        "output": output,
+        "input": taken,
+        "input_name": types.input_name,
+        "query_type": query_type,
+        "member": types.member,
+        "route": route,
+        "answered": {method.answer.model for method in api.methods if method.answer.kind == "model"},
+        "event_name": event_name,
+        "query_name": _query_name,
+        "result": _result,
+        "arguments": arguments,
+        "uses_time": uses_time,
+    }
 
 
 def formatted(files: emit.Files) -> emit.Files:
@@ -150,6 +177,10 @@ def _is_time(kind: Type) -> bool:
             return _is_time(inner)
         case Scalar() | Const() | Ref():
             return False
+
+
+def _millis(seconds: float) -> int:
+    return int(seconds * 1000)
 
 
 def _comment(text: str, indent: str = "") -> str:
