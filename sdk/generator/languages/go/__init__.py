@@ -23,7 +23,7 @@ def render(api: Api) -> emit.Files:
         comment=_comment,
         millis=_millis,
     )
-    jinja.globals |= {"api": api, **_words(api)}
+    jinja.globals.update(_words(api))
     files = {
         "behavior_gen.go": jinja.get_template("behavior.go.j2").render(),
         "client_gen.go": jinja.get_template("client.go.j2").render(),
@@ -63,6 +63,7 @@ def _words(api: Api) -> dict[str, Any]:
         return any(_is_time(param.type) for each in service.methods for param in each.query)
 
     return {
+        "api": api,
         "output": output,
         "input": taken,
         "input_name": types.input_name,
