@@ -181,7 +181,7 @@ class GitSource:
         said = await work.run(*command.SHOW, sha, limit=_ANSWER_BYTES)
         fields = said.output.decode("utf-8", "replace").split("\0", 4)
         if said.code != 0 or len(fields) != 5:
-            raise SourceInvalid("The commit cannot be read.")
+            raise SourceInvalid("The commit cannot be read.", hint=command.cleaned(said.errors))
         _, name, email, seconds, message = fields
         return SourceCommit(
             sha=sha,

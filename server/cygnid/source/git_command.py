@@ -15,6 +15,7 @@ GIT_DIR = f"{WORK}/git"
 CONFIG, KEY, KNOWN_HOSTS = f"{RUN}/gitconfig", f"{RUN}/key", f"{WORK}/known_hosts"
 HEAD, SINCE = "refs/cygni/head", "refs/cygni/since"
 LFS = b"version https://git-lfs.github.com/spec/v1"
+_FORMAT = "--format=%H%x00%an%x00%ae%x00%ct%x00%B"
 _HELPER = (
     '!f() { test "$1" = get && printf \'username=%s\\npassword=%s\\n\' "$CYGNI_GIT_USER" "$CYGNI_GIT_PASSWORD"; }; f'
 )
@@ -97,7 +98,8 @@ def ls_remote(url: str, *patterns: str) -> tuple[str, ...]:
     return ("git", "ls-remote", "--quiet", "--", url, *patterns)
 
 
-SHOW = ("git", "show", "--no-patch", "--no-mailmap", "--encoding=UTF-8", "--format=%H%x00%an%x00%ae%x00%ct%x00%B")
+SHOW = ("git", "rev-list", "--max-count=1", "--no-commit-header", "--encoding=UTF-8", _FORMAT)
+"""Not `git show`, which goes through all trees even when it is to show none."""
 LIST = ("git", "ls-tree", "-r", "-l", "-z", "--full-tree")
 ARCHIVE = ("git", "archive", "--format=tar", "--prefix=./")
 """The prefix says that the tree's root is meant as it is."""
