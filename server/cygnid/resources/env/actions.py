@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
 from cygnid.core import changes, clock, etag
@@ -32,7 +33,16 @@ from cygnid.resources.projects.queries import EnvironmentRow, ProjectRow
 __all__ = ["copy", "create", "delete", "lock", "pin", "record_export", "reveal", "rollback", "take_out", "update"]
 HIDDEN = "***"
 MAX_VARIABLES = 1000
+MAX_TOTAL_BYTES = 1_000_000
+"""Of what a process is given as its environment: the kernel takes 2 MB of it with the arguments (execve(2)), and what
+counts for all previews comes on top of an environment's own."""
 """Of a project."""
+
+
+class _Fullest(msgspec.Struct, frozen=True):
+    environment: str
+    bytes: int
+    biggest: list[str]
 
 
 async def create(
@@ -299,6 +309,27 @@ async def _add_version(tx: Tx, variable_id: str, actor: Actor, *, sealed: bytes,
         clock.now(),
         actor.created_by,
     )
+    await _require_passable(tx, variable_id)
+
+
+async def _require_passable(tx: Tx, variable_id: str) -> None:
+    """Raises InvalidState when an environment of this variable would have more than a process can be given."""
+    fullest = await tx.one(
+        _Fullest,
+        """SELECT e.environment, sum(octet_length(v.sealed))::bigint AS bytes,
+                  (array_agg(a.key ORDER BY octet_length(v.sealed) DESC))[:3] AS biggest
+           FROM env_entries o JOIN env_entries e USING (project_id, environment)
+           JOIN env_variables a ON a.id = e.variable_id AND a.type <> 'file'
+           JOIN env_versions v ON v.variable_id = a.id AND v.version = a.version
+           WHERE o.variable_id = $1 GROUP BY e.environment ORDER BY 2 DESC LIMIT 1""",
+        variable_id,
+    )
+    if fullest is not None and fullest.bytes > MAX_TOTAL_BYTES:
+        raise InvalidState(
+            f"The variables of {fullest.environment} would hold more than {MAX_TOTAL_BYTES // 1000} kB together, "
+            "which no process can be given.",
+            hint=f"The biggest are {', '.join(fullest.biggest)}: make them of type file, or keep less in them.",
+        )
 
 
 async def _delete(tx: Tx, access: ProjectAccess, row: VariableRow, *, request_id: str | None) -> None:

@@ -350,3 +350,14 @@ async def test_a_deleted_environment_takes_no_variable(owner: AsyncCygniClient) 
     await environment(owner, "staging")
     await owner.request("DELETE", "/projects/shop/environments/staging", query={"confirm": "staging"})
     assert (await refused(make(owner, environments=["staging"]))).details["field"] == "environments[0]"
+
+
+async def test_an_environment_holds_no_more_than_a_process_can_be_given(owner: AsyncCygniClient) -> None:
+    value = "x" * 60_000
+    for number in range(16):
+        await make(owner, f"BIG_{number}", value)
+    error = await refused(make(owner, "ONE_MORE", value))
+    assert (error.status, error.code) == (409, "invalid_state")
+    assert "production" in error.message
+    await make(owner, "ONE_MORE", value, environments=["preview"])
+    await make(owner, "A_FILE", value, type="file")

@@ -32,8 +32,8 @@ from cygnid.resources.projects.queries import EnvironmentRow, ProjectRow
 
 LOGGED: tuple[StepName, ...] = ("source", "build", "release")
 """The steps that have a log of their own; what instances print is theirs."""
-_TELLING: tuple[FailureCode, ...] = ("start_crash", "release_command_failed", "health_check_failed")
-"""Failures whose reason is in what the app's own programs print."""
+_TELLING: tuple[FailureCode, ...] = ("build_error", "start_crash", "release_command_failed", "health_check_failed")
+"""Failures whose reason is in what programs print."""
 
 
 class StepFailed(Exception):
