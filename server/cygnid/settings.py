@@ -88,9 +88,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     git_max_bytes: Annotated[
         int, Meta(description="What a repository may take on the disk while it is fetched.", ge=1 << 20)
     ] = 2 << 30
-    git_submodule_hosts: Annotated[
-        str, Meta(description="Hosts, by commas, whose submodules are fetched too; empty: none are.")
-    ] = ""
     deployment_timeout_seconds: Annotated[
         float, Meta(description="How long a deployment may take as a whole, from its build to the switch.", gt=0)
     ] = 7200.0

@@ -65,6 +65,7 @@ class GitSource:
         self._file_root = file_root
         self._ca_file = ca_file
         self._limits = limits or GitLimits()
+        self._can_pin = False
 
     async def fetch(self, spec: ArchiveSpec | GitSpec, into: Path) -> Tree:
         if isinstance(spec, ArchiveSpec):
@@ -115,11 +116,24 @@ class GitSource:
         )
         try:
             await asyncio.to_thread(work.prepare)
+            await self._require_pinning(work)
             yield work
         except OSError as error:
             raise SourceUnavailable(f"The repository could not be fetched: {error.strerror}") from error
         finally:
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+
+    async def _require_pinning(self, work: Work) -> None:
+        """An older git would leave out what it does not know, and resolve the host by itself."""
+        if self._can_pin or not work.target.addresses:
+            return
+        said = (await work.run("git", "version")).output.decode()
+        if not command.can_pin(said):
+            raise SourceUnavailable(
+                f"This machine's git is too old to fetch with: {command.cleaned(said)}.",
+                hint="It takes git 2.37 or newer; ask whoever runs this installation.",
+            )
+        self._can_pin = True
 
     async def _target(self, repository: GitRepository) -> tuple[command.Target, tuple[Mount, ...], str]:
         """Where git may connect, what it is shown, and the URL that it is told. Raises SourceInvalid for what is not

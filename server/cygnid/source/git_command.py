@@ -104,8 +104,21 @@ LIST = ("git", "ls-tree", "-r", "-l", "-z", "--full-tree")
 ARCHIVE = ("git", "archive", "--format=tar", "--prefix=./")
 """The prefix says that the tree's root is meant as it is."""
 CHANGED = ("git", "diff-tree", "-r", "-z", "--name-only", "--no-renames")
+_LIMITED = 'ulimit -f "$1"; shift; exec "$@"'
 ATTRIBUTES = "* -export-ignore -export-subst -text -ident -filter -working-tree-encoding\n"
 """Over those of the repository: what is deployed are the bytes that were committed, all of them."""
+
+
+def can_pin(version: str) -> bool:
+    """Whether this git (as `git version` says it) knows http.curloptResolve."""
+    found = re.match(r"git version (\d+)\.(\d+)", version)
+    return found is not None and (int(found[1]), int(found[2])) >= (2, 37)
+
+
+def limited(argv: Sequence[str], output_bytes: int) -> tuple[str, ...]:
+    """The same, ended by the kernel as soon as it has written so much. The shell runs a constant, and hands the words
+    on as they are."""
+    return ("/bin/sh", "-c", _LIMITED, "sh", str(output_bytes // 512), *argv)
 
 
 def raise_for(said: str, remote: GitRemote | None, url: GitUrl) -> None:

@@ -78,7 +78,7 @@ class Work:
         spec = SandboxSpec(
             name=sandbox_name(self.folder.name),
             folder=folder,
-            argv=argv,
+            argv=argv if limit is None else command.limited(argv, limit),
             env=command.environment(self.target, self.remote if online else None),
             cwd=command.WORK,
             uid=self.uid,
@@ -88,7 +88,6 @@ class Work:
                 pids=64,
                 disk_mb=self.limits.max_bytes >> 20,
                 seconds=max(seconds, 0.1),
-                output_bytes=limit,
             ),
             mounts=(Mount(source=self.folder / "work", target=command.WORK, writable=True), *self.mounts),
             files=self._files(online=online),

@@ -9,6 +9,7 @@ import pytest
 from cygnid.sandbox.targets import Targets
 from cygnid.source.archive import ArchiveSource
 from cygnid.source.base import GitRemote, LocalRepository, SourceInvalid, SourceUnavailable
+from cygnid.source.git_command import can_pin
 from cygnid.source.git_work import GitLimits
 from tests.sandbox.harness import some_uid
 from tests.source.archives import pack, spec_of
@@ -254,3 +255,8 @@ async def test_what_it_runs_can_be_ended_by_another_process(subject: Subject) ->
     (subject.folder / "git" / "dep.1").mkdir()
     await subject.source().kill(subject.folder / "dep.1")
     assert not (subject.folder / "git" / "dep.1").exists()
+
+
+def test_a_git_that_would_resolve_by_itself_is_too_old() -> None:
+    said = ["git version 2.36.9", "git version 2.37.0", "git version 2.39.5 (Apple Git-154)", "git version 3.0.1", "?"]
+    assert [can_pin(version) for version in said] == [False, True, True, True, False]
