@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from cygnid.build.base import BuildFailed
+from cygnid.build.detect import node_managers
 from cygnid.build.detect.files import Files
 from cygnid.build.detect.language import Found, Language, Look, Recipe
 from cygnid.build.detect.versions import Wish, matches_node, settle, tool_version
@@ -28,7 +29,8 @@ _SIMPLE = re.compile(r"[\w./@-]+( [\w./@:,=+-]+)*")
 _INSTALL_SCRIPTS = ("preinstall", "install", "postinstall", "prepare")
 _INSTALL_KEYS = (
     *("dependencies", "devDependencies", "optionalDependencies", "peerDependencies", "peerDependenciesMeta"),
-    *("overrides", "bundleDependencies", "bundledDependencies", "engines", "os", "cpu"),
+    *("overrides", "resolutions", "pnpm", "packageManager"),
+    *("bundleDependencies", "bundledDependencies", "engines", "os", "cpu"),
 )
 
 
@@ -54,9 +56,7 @@ def detect(look: Look) -> Found | None:
     return Found(
         language="node",
         framework=(site or server or "").removeprefix("@").partition("/")[0] or None,
-        evidence=", ".join(
-            name for name in ("package.json", "package-lock.json", "npm-shrinkwrap.json") if name in names
-        ),
+        evidence=", ".join(name for name in ("package.json", *node_managers.LOCKS) if name in names),
         version=version,
         install_command=command,
         install_files=inputs,
@@ -122,34 +122,31 @@ def _install(
     files: Files, names: Sequence[str], package: dict[str, Any], scripts: dict[str, str]
 ) -> tuple[str | None, tuple[str, ...], str | None, tuple[str, ...]]:
     """(command, files it reads, key, notes)."""
-    lock = next((name for name in ("npm-shrinkwrap.json", "package-lock.json") if name in names), None)
     dependencies = {**_table(package, "dependencies"), **_table(package, "devDependencies")}
-    if not dependencies and not package.get("workspaces") and not _table(package, "optionalDependencies"):
+    manager = node_managers.choose(files, names, package)
+    needs = dependencies or package.get("workspaces") or _table(package, "optionalDependencies")
+    if not needs and manager.name == "npm":
         return None, (), "", ()
-    # What builds needs the development dependencies; what only runs does not.
-    omit = "--include=dev" if {"build", "heroku-postbuild"} & scripts.keys() else "--omit=dev"
-    command = f"npm ci {omit}" if lock else f"npm install --no-package-lock {omit}"
-    notes: tuple[str, ...] = ()
-    if lock is None:
-        other = next((name for name in ("yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb") if name in names), None)
-        what = f"{other} is not read" if other else "There is no package-lock.json"
-        notes = (f"{what}: versions may differ from one installation to the next.",)
+    command = node_managers.command(manager, building=bool({"build", "heroku-postbuild"} & scripts.keys()))
+    notes = manager.notes
     hook = next((name for name in _INSTALL_SCRIPTS if name in scripts), None)
     if hook:
         return command, (), None, (*notes, f"package.json has a {hook} script: installed at each build.")
     if "@prisma/client" in dependencies:
         return command, (), None, (*notes, "Prisma writes its client into node_modules: installed at each build.")
     local = any(
-        isinstance(v, str) and v.startswith(("file:", "link:", "workspace:", ".")) for v in dependencies.values()
+        isinstance(v, str) and v.startswith(("file:", "link:", "portal:", "patch:", "workspace:", "."))
+        for v in dependencies.values()
     )
     if package.get("workspaces") or local:
         return command, (), None, (*notes, "package.json installs from the source itself: installed at each build.")
-    inputs = tuple(name for name in ("package.json", lock, ".npmrc") if name and name in names)
+    if manager.from_source:
+        return command, (), None, (*notes, f"There is {manager.from_source}: installed at each build.")
     digest = hashlib.sha256(command.encode())
     digest.update(json.dumps({key: package.get(key) for key in _INSTALL_KEYS}, sort_keys=True).encode())
-    for name in inputs[1:]:
+    for name in manager.inputs[1:]:
         digest.update(f"\0{name}\0{files.read(name) or ''}".encode())
-    return command, inputs, digest.hexdigest(), notes
+    return command, manager.inputs, digest.hexdigest(), notes
 
 
 def _start(scripts: dict[str, str], package: dict[str, Any], names: Sequence[str]) -> str | None:
@@ -174,13 +171,18 @@ LANGUAGE = Language(
     programs=frozenset({"node"}),
     recipe=Recipe(
         dependencies="node_modules",
-        path=("{root}/node_modules/.bin",),
-        env={"NODE_ENV": "production"},
+        path=("{root}/node_modules/.bin", f"{{root}}/node_modules/{node_managers.HERE}/.bin"),
+        env={
+            "NODE_ENV": "production",
+            "YARN_NODE_LINKER": "node-modules",  # of berry, whose own way needs its loader around every program
+            "YARN_IGNORE_PATH": "1",  # a berry in the source is installed like all others
+        },
         build_env={
             "npm_config_cache": "{cache}/npm",
             "npm_config_update_notifier": "false",
             "npm_config_fund": "false",
             "npm_config_audit": "false",
+            "YARN_ENABLE_TELEMETRY": "0",
         },
         caches=("npm",),
         scratch=(".cache", ".vite", ".vite-temp"),  # bundlers write there also when they only build
