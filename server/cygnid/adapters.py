@@ -7,6 +7,7 @@ on the environments and the builds (`uid_numbers`).
 
 import asyncio
 import os
+import posixpath
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from cygnid.build.process import ProcessBuilder
+from cygnid.build.process_spec import APP, CACHE
 from cygnid.build.shelf import of_this_machine
 from cygnid.edge.envoy import EnvoyEdge
 from cygnid.edge.programs import EdgeSetup
@@ -120,8 +122,27 @@ def _source(settings: Settings, sandbox: Sandbox) -> GitSource:
 def _builder(settings: Settings, found: Programs, sandbox: Sandbox) -> ProcessBuilder:
     given = {name: os.environ[name] for name in _words(settings.build_env) if name in os.environ}
     return ProcessBuilder(
-        data=settings.home, sandbox=sandbox, languages=of_this_machine(settings.home), uv=found.uv, build_env=given
+        data=settings.home,
+        sandbox=sandbox,
+        languages=of_this_machine(settings.home),
+        uv=found.uv,
+        build_env=given,
+        build_files=[_shown(text) for text in _words(settings.build_files)],
     )
+
+
+def _shown(text: str) -> tuple[Path, str]:
+    """(file, path in builds)."""
+    file, _, path = text.partition(":")
+    path = path or file
+    if not Path(file).is_absolute() or not Path(file).is_file():
+        raise InvalidSetting(f"CYGNI_BUILD_FILES: {file} is no absolute path of a file.")
+    if posixpath.normpath(path) != path or not path.startswith("/"):
+        raise InvalidSetting(f"CYGNI_BUILD_FILES: {path} is no absolute path.")
+    # builds write there: they could lead the mount elsewhere
+    if path.startswith((f"{APP}/", f"{CACHE}/")):
+        raise InvalidSetting(f"CYGNI_BUILD_FILES: {path} is in a folder of the build's own.")
+    return Path(file), path
 
 
 def _repositories(settings: Settings, sandbox: Sandbox) -> Repositories:

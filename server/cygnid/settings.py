@@ -53,9 +53,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, Meta(description="Variables of the operator's environment that every build gets, by commas.")
     ] = (
         "HTTP_PROXY,HTTPS_PROXY,NO_PROXY,http_proxy,https_proxy,no_proxy,SSL_CERT_FILE,NODE_EXTRA_CA_CERTS,"
-        "UV_INDEX_URL,UV_DEFAULT_INDEX,npm_config_registry,NPM_CONFIG_REGISTRY,GOPROXY,GOSUMDB,GONOSUMDB,GOPRIVATE,"
-        "BUNDLE_MIRROR__ALL,BUNDLE_SSL_CA_CERT,CARGO_HTTP_CAINFO,DENO_TLS_CA_STORE"
+        "UV_INDEX_URL,UV_DEFAULT_INDEX,npm_config_registry,NPM_CONFIG_REGISTRY,GOPROXY,GOSUMDB,GONOSUMDB,GONOPROXY,"
+        "GOPRIVATE,BUNDLE_MIRROR__ALL,BUNDLE_SSL_CA_CERT,CARGO_HTTP_CAINFO,DENO_TLS_CA_STORE,MAVEN_ARGS"
     )
+    build_files: Annotated[
+        str,
+        Meta(description="Files that every build may read, by commas; `file:path` shows one at another path."),
+    ] = ""
     installation_id: Annotated[
         str, Meta(description="Names what is the installation's own on the machine; set by `up`.")
     ] = "local"

@@ -52,7 +52,8 @@ T = TypeVar("T")
 class ProcessBuilder:
     """`data` is the platform's folder, which other users can pass through. `languages` are those of this
     machine. `build_env` are the operator's variables for every build, such as
-    UV_INDEX_URL, npm_config_registry, HTTPS_PROXY, SSL_CERT_FILE: nothing else of our environment reaches one."""
+    UV_INDEX_URL, npm_config_registry, HTTPS_PROXY, SSL_CERT_FILE: nothing else of our environment reaches one.
+    `build_files` are the operator's files for every build, each with its path there."""
 
     def __init__(
         self,
@@ -63,6 +64,7 @@ class ProcessBuilder:
         uv: Path,
         limits: BuildLimits | None = None,
         build_env: Mapping[str, str] | None = None,
+        build_files: Sequence[tuple[Path, str]] = (),
     ) -> None:
         self._layout = Layout(data)
         self._sandbox = sandbox
@@ -70,6 +72,7 @@ class ProcessBuilder:
         self._uv = uv
         self._limits = limits or BuildLimits()
         self._build_env = dict(build_env or {})
+        self._build_files = tuple(build_files)
         self._platform = sysconfig.get_platform()
 
     async def build(self, request: BuildRequest) -> Artifact:
@@ -135,6 +138,7 @@ class ProcessBuilder:
             runs=self._layout.runs(request.id),
             deadline=time.monotonic() + self._limits.seconds,
             build_env=self._build_env,
+            build_files=self._build_files,
         )
         # an installation names its interpreter by an absolute path
         machine = self._platform if toolchain is None else f"{self._platform} {toolchain.root}"

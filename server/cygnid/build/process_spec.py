@@ -5,7 +5,7 @@ import json
 import posixpath
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,6 +139,8 @@ class Corner:
     """By time.monotonic(), for all steps together."""
     build_env: Mapping[str, str]
     """The operator's: indexes, proxies, certificates."""
+    build_files: Sequence[tuple[Path, str]] = ()
+    """The operator's too, each with its path in builds."""
 
     @property
     def toolchains(self) -> tuple[Toolchain, ...]:
@@ -171,6 +173,7 @@ class Corner:
         mounts += [Mount(source=self.cache / name, target=f"{CACHE}/{name}", writable=True) for name in self.caches]
         mounts += [Mount(source=source, target=target) for source, target in toolchain_mounts(*self.toolchains)]
         mounts.append(Mount(source=self.uv, target=f"{TOOLS}/uv"))
+        mounts += [Mount(source=source, target=target) for source, target in self.build_files]
         if made is not None:
             mounts.append(Mount(source=made, target=MADE))
         target = dependencies_folder(self.plan)

