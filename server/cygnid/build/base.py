@@ -91,6 +91,8 @@ class BuildRequest:
     id: str
     """`dep_….attempt`; names the cgroup."""
     project_id: str
+    environment_id: str
+    """Nothing that a build of one environment wrote is given to a build of another."""
     tree: Path
     tree_digest: str
     settings: BuildSettings
@@ -138,6 +140,11 @@ class Builder(Protocol):
 
     async def remove(self, project_id: str, digest: str) -> None:
         """Delete an artifact; idempotent."""
+        ...
+
+    async def remove_environment(self, project_id: str, environment_id: str) -> None:
+        """Delete the cache of a purged environment; idempotent. What was built for it stays, where it may have been
+        promoted."""
         ...
 
     async def remove_project(self, project_id: str) -> None:

@@ -23,8 +23,9 @@ class Layout:
     """The folders, all below the platform's own:
 
     artifacts/<project>/<hex>/      release/, artifact.json
-    dependencies/<project>/<hex>/   installations that releases share
-    build-cache/<project>/          what package managers keep, in folders that belong to the project's builds
+    dependencies/<project>/<hex>/   installations that releases of an environment share, also where they are promoted to
+    build-cache/<project>/<environment>/
+                                    what package managers keep, in folders that belong to the environment's builds
     builds/<build id>/<step>/       sandboxes of running builds
     """
 
@@ -41,8 +42,11 @@ class Layout:
     def dependencies(self, project_id: str, digest: str) -> Path:
         return self.data / "dependencies" / project_id / digest
 
-    def cache(self, project_id: str) -> Path:
+    def caches(self, project_id: str) -> Path:
         return self.data / "build-cache" / project_id
+
+    def cache(self, project_id: str, environment_id: str) -> Path:
+        return self.caches(project_id) / environment_id
 
     def runs(self, build_id: str) -> Path:
         return self.data / "builds" / build_id

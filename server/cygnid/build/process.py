@@ -15,7 +15,8 @@ from typing import ParamSpec, TypeVar
 from cygnid.build.base import Artifact, BuildFailed, BuildRequest, Plan
 from cygnid.build.copies import Unusable
 from cygnid.build.detect import FolderFiles, detect
-from cygnid.build.detect.languages import LANGUAGES, recipe_of
+from cygnid.build.detect.languages import recipe_of
+from cygnid.build.finish import DEPENDENCIES, finish, finish_shared
 from cygnid.build.layout import Kept, Layout, remove
 from cygnid.build.process_spec import (
     APP,
@@ -27,12 +28,11 @@ from cygnid.build.process_spec import (
     dependencies_id,
     install_script,
     installs,
-    mount_points,
     prepare_folders,
     release_env,
     release_mounts,
 )
-from cygnid.build.seal import copy_tree, finish_static, refuse_secrets, seal
+from cygnid.build.seal import copy_tree
 from cygnid.build.shelf import Shelf
 from cygnid.build.toolchains import Toolchain
 from cygnid.sandbox.disk import used_bytes
@@ -40,9 +40,6 @@ from cygnid.sandbox.launch import Sandbox
 from cygnid.sandbox.launched import Finished
 
 _BYTECODE = Path(__file__).with_name("bytecode.py")
-_DEPENDENCIES = tuple(sorted({folder for language in LANGUAGES if (folder := language.recipe.dependencies)}))
-_NOT_SERVED = frozenset({"cygni.toml", "Procfile", *_DEPENDENCIES})
-"""Beside names with a leading dot: what lies in a served source folder and is not for its visitors."""
 
 
 P = ParamSpec("P")
@@ -101,9 +98,12 @@ class ProcessBuilder:
         idle = self._limits.seconds * 2
         await remove(*self._layout.unused_dependencies(project_id, idle_seconds=idle))
 
+    async def remove_environment(self, project_id: str, environment_id: str) -> None:
+        await remove(self._layout.cache(project_id, environment_id))
+
     async def remove_project(self, project_id: str) -> None:
         layout = self._layout
-        await remove(layout.artifact(project_id, ""), layout.dependencies(project_id, ""), layout.cache(project_id))
+        await remove(layout.artifact(project_id, ""), layout.dependencies(project_id, ""), layout.caches(project_id))
 
     async def languages(self) -> Sequence[tuple[str, Sequence[str]]]:
         found = await _in_thread(lambda: list(self._languages.items()))
@@ -134,7 +134,7 @@ class ProcessBuilder:
             tools=tools,
             uv=self._uv,
             limits=self._limits,
-            cache=self._layout.cache(request.project_id),
+            cache=self._layout.cache(request.project_id, request.environment_id),
             runs=self._layout.runs(request.id),
             deadline=time.monotonic() + self._limits.seconds,
             build_env=self._build_env,
@@ -189,7 +189,7 @@ class ProcessBuilder:
             await self._run(corner, "build", plan.build_command, work=release, work_at=APP, dependencies=dependencies)
         if plan.kind == "release" and plan.language == "python":
             await self._compile(corner, release, dependencies)
-        size, fallback = await _in_thread(self._finish, corner, work)
+        size, fallback = await _in_thread(finish, plan, request, work, self._layout.clock)
         await remove(work / "built", work / "not-served")
         kept = Kept(size_bytes=size, dependencies=shared, fallback=fallback)
         self._layout.keep(work, kept)
@@ -225,28 +225,15 @@ class ProcessBuilder:
         script = install_script(plan, corner.toolchain, custom=False)
         made = _make_files(corner)
         await self._run(corner, "install", script, work=work, work_at=app_root(plan), made=made)
-        await _in_thread(self._finish_shared, corner, work, name)
+        await _in_thread(finish_shared, plan, request, work, name)
         if not self._layout.publish(work, final):
             await remove(work)
         return final / name
 
-    def _finish_shared(self, corner: Corner, work: Path, name: str) -> None:
-        folder = work / name
-        for path in (folder, *(folder / point for point in mount_points(corner.plan))):
-            if path.is_symlink() or not path.is_dir():
-                path.unlink(missing_ok=True)
-                path.mkdir()
-        refuse_secrets(folder, corner.request.secrets)
-        seal(folder)
-        owner = os.geteuid()
-        if owner == 0:
-            os.chown(work, owner, owner)
-        work.chmod(0o711)
-
     async def _compile(self, corner: Corner, release: Path, dependencies: Path | None) -> None:
         """Compile the app's modules, so that its processes do not at each start. Files that are no Python of this
         version stay as they are."""
-        words = (_BYTECODE.read_text(), app_root(corner.plan), *_DEPENDENCIES)
+        words = (_BYTECODE.read_text(), app_root(corner.plan), *DEPENDENCIES)
         script = f"python -I -S -W ignore -c {' '.join(map(shlex.quote, words))} || true"
         await self._run(corner, "compile", script, work=release, work_at=APP, dependencies=dependencies, quiet=True)
 
@@ -303,42 +290,6 @@ class ProcessBuilder:
             hint="See in the log what it was waiting for; an endless command belongs into a process.",
         )
 
-    def _finish(self, corner: Corner, work: Path) -> tuple[int, str | None]:
-        """(size, fallback) of the release, sealed."""
-        plan = corner.plan
-        release = work / "release"
-        if plan.kind == "static":
-            self._take_output(plan, work)
-            refuse_secrets(release, corner.request.secrets)
-            finish_static(release, self._layout.clock)
-        else:
-            refuse_secrets(release, corner.request.secrets)
-        fallback = plan.fallback if plan.fallback and (release / plan.fallback).is_file() else None
-        return seal(release, for_overlay=plan.kind != "static"), fallback
-
-    def _take_output(self, plan: Plan, work: Path) -> None:
-        """Make the output folder the release. The build may have put links in place of all folders."""
-        built = (work / "release").rename(work / "built")
-        root = built / plan.root
-        output = root / (plan.output_dir or ".")
-        if not _is_folder_in(built, output):
-            folders = [path.name for path in root.iterdir() if path.is_dir()] if _is_folder_in(built, root) else []
-            there = ", ".join(sorted(folders)[:20]) or "none"
-            raise BuildFailed(
-                "build_error",
-                f"The output folder {plan.output_dir} is not there after the build.",
-                hint=f"Set the output folder to what the build makes. Folders there are: {there}.",
-            )
-        is_root = output.resolve() == root.resolve()
-        output.chmod(0o755)
-        release = output.resolve().rename(work / "release")
-        aside = work / "not-served"
-        aside.mkdir()
-        if is_root:
-            for path in list(release.iterdir()):
-                if path.name in _NOT_SERVED or (path.name.startswith(".") and path.name != ".well-known"):
-                    path.rename(aside / path.name)
-
 
 def _toolchains(plan: Plan) -> tuple[str, ...]:
     return tuple(name for name in (plan.toolchain, *plan.tools) if name)
@@ -349,10 +300,6 @@ def _left_out(plan: Plan) -> frozenset[str]:
     root = "" if plan.root == Path() else f"{plan.root.as_posix()}/"
     folder = recipe_of(plan.language).dependencies
     return frozenset({f"{root}{folder}"}) if folder and installs(plan) else frozenset()
-
-
-def _is_folder_in(top: Path, path: Path) -> bool:
-    return path.is_dir() and path.resolve().is_relative_to(top.resolve())
 
 
 def _own_folder(folder: Path, uid: int | None) -> None:

@@ -54,18 +54,19 @@ def installs(plan: Plan) -> bool:
 
 
 def dependencies_id(plan: Plan, request: BuildRequest, machine: str) -> str:
-    """Hex of the hash over everything that decides what is installed."""
+    """Hex of the hash over everything that decides what is installed; the environment does by its cache, which its
+    builds can write."""
     where = plan.root.as_posix()
     env = json.dumps(dict(plan.env), sort_keys=True)
     how = (plan.install_key, plan.install_command, plan.toolchain, *plan.tools, machine)
-    return _hash("dependencies", *how, where, env, request.env_digest, request.nonce)
+    return _hash("dependencies", request.environment_id, *how, where, env, request.env_digest, request.nonce)
 
 
 def artifact_id(plan: Plan, request: BuildRequest, machine: str) -> str:
-    """Hex of the hash over everything that decides what is built."""
+    """Hex of the hash over everything that decides what is built, the environment as for `dependencies_id`."""
     what = (request.tree_digest, plan.kind, plan.root.as_posix(), plan.output_dir)
     how = (plan.install_key, plan.install_command, plan.build_command, plan.toolchain, *plan.tools, machine)
-    return _hash("artifact", *what, *how, request.env_digest, request.nonce)
+    return _hash("artifact", request.environment_id, *what, *how, request.env_digest, request.nonce)
 
 
 def _hash(*inputs: str | None) -> str:
@@ -132,7 +133,7 @@ class Corner:
     uv: Path
     limits: BuildLimits
     cache: Path
-    """The project's own, kept over builds."""
+    """The environment's own, kept over builds."""
     runs: Path
     """Holds a folder for each step."""
     deadline: float
@@ -153,8 +154,8 @@ class Corner:
 
     @property
     def caches(self) -> tuple[str, ...]:
-        """What of a project's cache builds see, each folder mounted by itself: they must not own the one that holds
-        them, where they could put links in place of them, to be followed by the platform."""
+        """What of an environment's cache builds see, each folder mounted by itself: they must not own the one that
+        holds them, where they could put links in place of them, to be followed by the platform."""
         return (HOME, *dict.fromkeys(name for recipe in self.recipes for name in recipe.caches))
 
     def step(

@@ -40,6 +40,7 @@ class Workshop:
         *,
         settings: BuildSettings | None = None,
         project_id: str = "proj_a",
+        environment_id: str = "env_a",
         env: Mapping[str, str] | None = None,
         secrets: Mapping[str, str] | None = None,
         nonce: str = "",
@@ -59,6 +60,7 @@ class Workshop:
         return BuildRequest(
             id=f"dep_{uuid.uuid4().hex}.1",
             project_id=project_id,
+            environment_id=environment_id,
             tree=tree,
             tree_digest=digest or f"sha256:{hash(repr(files))}",
             settings=settings or BuildSettings(),

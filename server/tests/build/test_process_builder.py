@@ -297,7 +297,7 @@ async def test_a_build_cannot_have_the_platform_follow_links_in_its_cache(shop: 
         await shop.builder.build(shop.request({"server.js": ""}, settings=settings, nonce=nonce))
     assert victim.stat().st_uid == os.geteuid()
     assert list(victim.iterdir()) == []
-    (cache,) = (shop.folder / "data" / "build-cache").iterdir()
+    (cache,) = (shop.folder / "data" / "build-cache").glob("*/*")
     assert not [path for path in (*cache.iterdir(), *(cache / "tools").iterdir()) if path.is_symlink()]
 
 
@@ -356,6 +356,33 @@ async def test_unused_installations_go_with_the_last_release_that_needs_them(sho
     assert installed.exists()
     await shop.builder.remove("proj_a", two.digest)
     assert not installed.exists()
+
+
+async def test_a_build_finds_what_earlier_ones_of_its_environment_wrote_and_no_others(shop: Workshop) -> None:
+    """Who may deploy to one environment must not decide what is built for another."""
+    app = {"Procfile": "web: x"}
+
+    async def build(command: str, environment_id: str) -> str:
+        settings = BuildSettings(build_command=command)
+        request = shop.request(app, settings=settings, environment_id=environment_id, nonce=environment_id)
+        return ((await shop.builder.build(request)).path / "found").read_text()
+
+    look = "cat /cache/home/planted 2>&1 > found || true"
+    await build("echo evil > /cache/home/planted; touch found", "env_a")
+    assert await build(look, "env_a") == "evil\n"
+    assert await build(look, "env_b") == ""
+    await shop.builder.remove_environment("proj_a", "env_a")
+    assert await build(f"true; {look}", "env_a") == ""
+
+
+@PYPI
+async def test_environments_do_not_share_installations(shop: Workshop) -> None:
+    requests = [shop.request(EXAMPLES / "flask", digest="sha256:1", environment_id=env) for env in ("env_a", "env_b")]
+    first, second = [await shop.builder.build(request) for request in requests]
+    assert not second.reused
+    assert second.digest != first.digest
+    installed = [{source for source, target in made.mounts if target == "/app/.venv"} for made in (first, second)]
+    assert len(installed[0] | installed[1]) == 2
 
 
 async def test_the_cache_can_be_cleared(shop: Workshop) -> None:

@@ -49,7 +49,7 @@ async def test_equal_inputs_are_not_built_again(shop: Workshop) -> None:
     assert (first.digest, first.path, first.size_bytes) == (second.digest, second.path, second.size_bytes)
 
 
-@pytest.mark.parametrize("change", ["tree", "settings", "env", "nonce"])
+@pytest.mark.parametrize("change", ["tree", "settings", "env", "nonce", "environment"])
 async def test_any_other_input_is_another_artifact(shop: Workshop, change: str) -> None:
     first = await shop.builder.build(shop.request(APP))
     changed = {
@@ -57,6 +57,7 @@ async def test_any_other_input_is_another_artifact(shop: Workshop, change: str) 
         "settings": shop.request(APP, settings=BuildSettings(build_command="true")),
         "env": shop.request(APP, env={"MODE": "fast"}),
         "nonce": shop.request(APP, nonce="dep_1"),
+        "environment": shop.request(APP, environment_id="env_b"),
     }
     second = await shop.builder.build(changed[change])
     assert not second.reused
@@ -112,6 +113,14 @@ async def test_removing_is_idempotent_and_takes_only_what_is_named(shop: Worksho
     assert not one.path.exists()
     assert two.path.exists()
     assert not (await shop.builder.build(shop.request(APP))).reused
+
+
+async def test_removing_an_environment_leaves_what_was_built_for_it(shop: Workshop) -> None:
+    artifact = await shop.builder.build(shop.request(APP))
+    for _ in range(2):
+        await shop.builder.remove_environment("proj_a", "env_a")
+    assert artifact.path.exists()
+    assert (await shop.builder.build(shop.request(APP))).reused
 
 
 async def test_removing_a_project_takes_all_of_it_and_nothing_else(shop: Workshop) -> None:

@@ -22,6 +22,7 @@ class FakeBuilder:
         """A build waits for it before it publishes."""
         self.started = asyncio.Event()
         self.killed: list[str] = []
+        self.removed_environments: list[tuple[str, str]] = []
 
     async def build(self, request: BuildRequest) -> Artifact:
         if self.fail is not None:
@@ -32,7 +33,14 @@ class FakeBuilder:
         )
         with request.log.open("a") as log:
             log.writelines(f"--> {line}\n" for line in plan.reasons)
-        inputs = (request.tree_digest, request.settings, request.env_digest, request.nonce, plan.toolchain)
+        inputs = (
+            request.environment_id,
+            request.tree_digest,
+            request.settings,
+            request.env_digest,
+            request.nonce,
+            plan.toolchain,
+        )
         digest = hashlib.sha256(repr(inputs).encode()).hexdigest()
         path = self._data / "artifacts" / request.project_id / digest / "release"
         reused = path.exists()
@@ -51,6 +59,9 @@ class FakeBuilder:
 
     async def remove(self, project_id: str, digest: str) -> None:
         _remove(self._data / "artifacts" / project_id / digest.removeprefix("sha256:"))
+
+    async def remove_environment(self, project_id: str, environment_id: str) -> None:
+        self.removed_environments.append((project_id, environment_id))
 
     async def remove_project(self, project_id: str) -> None:
         _remove(self._data / "artifacts" / project_id)

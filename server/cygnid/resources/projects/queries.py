@@ -104,6 +104,11 @@ class _Id(msgspec.Struct, frozen=True):
     id: str
 
 
+class _IdInProject(msgspec.Struct, frozen=True):
+    id: str
+    project_id: str
+
+
 _LIVING: list[ProjectStatus] = ["active", "paused"]
 _PROJECTS = Listing(
     select="""SELECT p.id, p.team_id, p.name, p.status, p.framework, p.source, p.build, p.processes, p.labels,
@@ -213,12 +218,13 @@ async def purgeable_projects(read: Read, before: datetime) -> Sequence[str]:
     ]
 
 
-async def purgeable_environments(read: Read, before: datetime) -> Sequence[str]:
+async def purgeable_environments(read: Read, before: datetime) -> Sequence[tuple[str, str]]:
+    """(project, environment)."""
     return [
-        row.id
+        (row.project_id, row.id)
         for row in await read.all(
-            _Id,
-            """SELECT id FROM environments WHERE purge_at <= $1 AND NOT EXISTS (
+            _IdInProject,
+            """SELECT project_id, id FROM environments WHERE purge_at <= $1 AND NOT EXISTS (
                    SELECT FROM occupied_environments o WHERE o.environment_id = environments.id)
                ORDER BY purge_at, id""",
             before,

@@ -29,7 +29,8 @@ async def purge_deleted(backends: Backends) -> None:
             await actions.purge_project(tx, project_id)
     async with read(backends.pool) as reader:
         environments = await queries.purgeable_environments(reader, before)
-    for environment_id in environments:
+    for project_id, environment_id in environments:
         await backends.runtime.remove_environment(environment_id, term=backends.term())
+        await backends.builder.remove_environment(project_id, environment_id)
         async with begin(backends.pool) as tx:
             await actions.purge_environment(tx, environment_id)

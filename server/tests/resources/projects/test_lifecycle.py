@@ -39,6 +39,7 @@ class Machine:
     def __init__(self, fails: int = 0) -> None:
         self.asked: list[tuple[str, str]] = []
         self.fails = fails
+        self.builder = SimpleNamespace(remove_environment=self._remove_cache, remove_project=self.remove_project)
 
     async def remove_environment(self, environment_id: str, *, term: int) -> None:
         assert term == 7
@@ -46,6 +47,9 @@ class Machine:
 
     async def remove_project(self, project_id: str) -> None:
         self._ask("project", project_id)
+
+    async def _remove_cache(self, project_id: str, environment_id: str) -> None:
+        self._ask(f"cache of {project_id}", environment_id)
 
     async def remove(self, project_id: str) -> None:
         self._ask("repository", project_id)
@@ -59,7 +63,7 @@ class Machine:
 
 async def purge(api: Api, machine: Machine) -> None:
     await tasks.purge_deleted(
-        SimpleNamespace(pool=api.pool, runtime=machine, builder=machine, repositories=machine, term=lambda: 7)
+        SimpleNamespace(pool=api.pool, runtime=machine, builder=machine.builder, repositories=machine, term=lambda: 7)
     )
 
 
@@ -248,7 +252,8 @@ async def test_an_environment_alone_is_purged(api: Api, time: Clock) -> None:
     assert (await refused(owner.request("POST", f"{path}/stage/restore"))).status == 410
     machine = Machine()
     await purge(api, machine)
-    assert machine.asked == [("environment", stage["id"])]
+    project_id = (await owner.request("GET", "/projects/shop")).data["id"]
+    assert machine.asked == [("environment", stage["id"]), (f"cache of {project_id}", stage["id"])]
     assert stage["id"] not in await owners(api)
     assert (await refused(owner.request("POST", f"{path}/stage/restore"))).status == 404
     assert (await owner.request("POST", path, json={"name": "stage"})).data["id"] != stage["id"]

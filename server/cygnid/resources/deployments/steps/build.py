@@ -25,6 +25,7 @@ async def build_artifact(attempt: Attempt, tree: Tree) -> Artifact:
     request = BuildRequest(
         id=attempt.name,
         project_id=project.id,
+        environment_id=row.environment_id,
         tree=tree.path,
         tree_digest=tree.digest,
         settings=BuildSettings(
