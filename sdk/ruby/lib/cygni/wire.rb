@@ -90,10 +90,8 @@ module Cygni
     end
 
     def give(http)
-      @mutex.synchronize do
-        @idle.push(http) && (http = nil) if @idle.size < MAX_IDLE && @pid == Process.pid
-      end
-      finish(http)
+      is_kept = @mutex.synchronize { @idle.size < MAX_IDLE && @idle.push(http) }
+      finish(http) unless is_kept
     end
 
     def connect(call)
