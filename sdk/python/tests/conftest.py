@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import struct
@@ -130,8 +131,8 @@ def error(code: str, **more: Any) -> dict[str, Any]:
 class Blocking:
     """The asyncio client, driven to completion call by call."""
 
-    def __init__(self, runner: asyncio.Runner, **options: Any) -> None:
-        self._run = runner.run
+    def __init__(self, loop: asyncio.AbstractEventLoop, **options: Any) -> None:
+        self._run = loop.run_until_complete
         self._client = AsyncCygniClient(**options)
 
     def request(self, *args: Any, **options: Any) -> Any:
@@ -205,11 +206,11 @@ def server() -> Iterator[ScriptedServer]:
 @pytest.fixture(params=["sync", "async"])
 def make_client(request: pytest.FixtureRequest, server: ScriptedServer) -> Iterator[Callable[..., Any]]:
     made: list[Any] = []
-    with asyncio.Runner() as runner:
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
 
         def make(**options: Any) -> Any:
             options = {"api_key": "cygp_test", "base_url": server.url, **options}
-            made.append(Direct(**options) if request.param == "sync" else Blocking(runner, **options))
+            made.append(Direct(**options) if request.param == "sync" else Blocking(loop, **options))
             return made[-1]
 
         yield make
