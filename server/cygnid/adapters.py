@@ -15,7 +15,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from cygnid.build.process import ProcessBuilder
-from cygnid.build.process_spec import APP, CACHE
+from cygnid.build.process_spec import APP, CACHE, BuildLimits
 from cygnid.build.shelf import of_this_machine
 from cygnid.edge.envoy import EnvoyEdge
 from cygnid.edge.programs import EdgeSetup
@@ -66,7 +66,7 @@ async def adapters(settings: Settings) -> AsyncGenerator[Adapters]:
         yield Adapters(
             source=_source(settings, sandbox),
             repositories=_repositories(settings, sandbox),
-            builder=_builder(settings, found, sandbox),
+            builder=builder_of(settings, found, sandbox),
             runtime=runtime,
             edge=_edge(settings, found),
             sandbox=sandbox,
@@ -119,13 +119,15 @@ def _source(settings: Settings, sandbox: Sandbox) -> GitSource:
     )
 
 
-def _builder(settings: Settings, found: Programs, sandbox: Sandbox) -> ProcessBuilder:
+def builder_of(settings: Settings, found: Programs, sandbox: Sandbox) -> ProcessBuilder:
+    """Raises InvalidSetting."""
     given = {name: os.environ[name] for name in _words(settings.build_env) if name in os.environ}
     return ProcessBuilder(
         data=settings.home,
         sandbox=sandbox,
         languages=of_this_machine(settings.home),
         uv=found.uv,
+        limits=BuildLimits(seconds=settings.build_timeout_seconds),
         build_env=given,
         build_files=[_shown(text) for text in _words(settings.build_files)],
     )

@@ -266,7 +266,11 @@ class ProcessBuilder:
         """Raises BuildFailed unless the command ended well."""
         ended = finished.ended
         if finished.timed_out:
-            raise self._timeout(f"`{command}`")
+            raise BuildFailed(
+                "build_timeout",
+                f"The build took longer than the {self._limits.seconds:g} s it may; `{command}` was still running.",
+                hint="See in the log what it was waiting for; an endless command belongs into a process.",
+            )
         if finished.disk_exceeded:
             raise BuildFailed(
                 "disk_full",
@@ -282,13 +286,6 @@ class ProcessBuilder:
         if ended.code != 0:
             how = f"ended with exit code {ended.code}" if ended.code is not None else f"was ended by {ended.signal}"
             raise BuildFailed("build_error", f"`{command}` {how}.", hint="The lines above it in the log say why.")
-
-    def _timeout(self, what: str) -> BuildFailed:
-        return BuildFailed(
-            "build_timeout",
-            f"{what} took longer than the {self._limits.seconds:.0f} s a build may.",
-            hint="See in the log what it was waiting for; an endless command belongs into a process.",
-        )
 
 
 def _toolchains(plan: Plan) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ OPERATOR = Settings().build_env.split(",")
 class Workshop:
     folder: Path
     builder: Builder
+    sandbox: Sandbox
     uploads: int = field(default=0)
 
     def request(
@@ -115,7 +116,7 @@ async def workshop(
             build_env={name: os.environ[name] for name in OPERATOR if name in os.environ},
             build_files=[(_write(folder / f"operator{number}", text), path) for number, (path, text) in given],
         )
-        yield Workshop(folder=folder, builder=builder)
+        yield Workshop(folder=folder, builder=builder, sandbox=sandbox)
     finally:
         await sandbox.close()
         await sandbox.remove()

@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
+from cygnid.adapters import builder_of
 from cygnid.build.base import BuildFailed, BuildSettings
 from cygnid.build.process_spec import BuildLimits
 from cygnid.build.toolchains import find
+from cygnid.programs import programs
+from cygnid.settings import Settings
 from tests.build.harness import UID, Workshop, workshop
 from tests.build.releases import run_release
 
@@ -223,6 +226,16 @@ async def test_a_build_without_end_is_ended() -> None:
         assert caught.value.code == "build_timeout"
         assert "1 s" in caught.value.message
         assert shop.leftovers == []
+
+
+async def test_the_operators_limit_of_time_is_the_builders(shop: Workshop) -> None:
+    settings = Settings(home=shop.folder / "data", build_timeout_seconds=1.5)
+    builder = builder_of(settings, programs(settings.home), shop.sandbox)
+    request = shop.request({"Procfile": "web: x"}, settings=BuildSettings(build_command="sleep 600"))
+    with pytest.raises(BuildFailed) as caught:
+        await builder.build(request)
+    assert caught.value.code == "build_timeout"
+    assert caught.value.message == "The build took longer than the 1.5 s it may; `sleep 600` was still running."
 
 
 @ROOT

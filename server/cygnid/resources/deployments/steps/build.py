@@ -13,6 +13,9 @@ from cygnid.resources.env import queries as env
 from cygnid.resources.projects import queries as projects
 from cygnid.source.base import Tree
 
+_SEALING_SECONDS = 120
+"""What the builder has beside its commands, which it ends itself and names: copying, and sealing the result."""
+
 
 async def build_artifact(attempt: Attempt, tree: Tree) -> Artifact:
     """Raises StepFailed."""
@@ -45,7 +48,7 @@ async def build_artifact(attempt: Attempt, tree: Tree) -> Artifact:
         log=attempt.log("build"),
     )
     try:
-        async with asyncio.timeout(backends.settings.build_timeout_seconds):
+        async with asyncio.timeout(backends.settings.build_timeout_seconds + _SEALING_SECONDS):
             return await backends.builder.build(request)
     except BuildFailed as error:
         raise StepFailed(error.code, error.message, hint=error.hint) from error
