@@ -24,6 +24,7 @@ from cygnid.build.toolchains import find
 from harness import PATIENCE_SECONDS, Installation, archive, folder, free_port, installation, interval, seen
 
 _EXAMPLES = Path(__file__).parents[1] / "examples"
+_texts = (f"version {number}." for number in count(1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,6 @@ class Case:
     name: str
     ours: Installation
     base: Path
-    texts: count[int] = field(default_factory=lambda: count(1))
     deploys: list[float] = field(default_factory=list[float])
     builds: list[float] = field(default_factory=list[float])
     boots: list[float] = field(default_factory=list[float])
@@ -88,7 +88,7 @@ class Case:
 
     def _deploy(self) -> tuple[float, float]:
         """Seconds until the next version is live, and those of its build."""
-        text = f"version {next(self.texts)}."
+        text = next(_texts)
         source = {
             str(path.relative_to(_EXAMPLES / self.name)): path.read_text().replace(self._kind.text, text)
             for path in (_EXAMPLES / self.name).rglob("*")
