@@ -11,6 +11,7 @@ from cygnid.core import db
 from cygnid.core.front import Front, asgi
 from cygnid.core.http import OPERATIONS, Services
 from cygnid.core.ratelimit import Limiter
+from cygnid.core.refusals import Refusals
 from cygnid.core.secrets import Secrets
 from cygnid.core.wakeups import Wakeups
 from cygnid.docs_site import docs_site
@@ -40,6 +41,7 @@ class App:
         self._settings = settings
         self._pool: db.Pool | None = None
         self._last_uses = LastUses()
+        self._refusals = Refusals()
         self._background: list[asyncio.Task[Never]] = []
         self._front: Front | None = None
         self._beside: dict[str, Front] = {}
@@ -52,6 +54,7 @@ class App:
         self._background = [
             asyncio.create_task(wakeups.run()),
             asyncio.create_task(self._last_uses.keep_writing(self._pool)),
+            asyncio.create_task(self._refusals.keep_writing(self._pool)),
         ]
         services = Services(
             settings=settings,
@@ -61,6 +64,7 @@ class App:
             authenticate=self._last_uses.authenticate,
             wakeups=wakeups,
             stopping=self.stopping,
+            refusals=self._refusals,
         )
         self._front = asgi(services, OPERATIONS)
         self._beside = {"git": Front(GitDoor(services)), "docs": Front(docs_site)}
@@ -71,6 +75,7 @@ class App:
         await asyncio.gather(*self._background, return_exceptions=True)
         if self._pool is not None:
             await self._last_uses.write(self._pool)
+            await self._refusals.write(self._pool)
             await self._pool.close()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:

@@ -1,5 +1,7 @@
 """Permissions, built-in roles, and how a caller's token and roles meet."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -147,10 +149,21 @@ async def team_access(
     permissions = (await permissions_by_team(read, actor)).get(team_id)
     if permissions is None:
         raise NotFound
-    require(permissions, needs)
-    if not actor.reaches(project_id, environment):
-        raise Forbidden(BOUND, hint="Use a team or personal token for anything else.")
+    with refused_in(team_id, project_id, environment):
+        require(permissions, needs)
+        if not actor.reaches(project_id, environment):
+            raise Forbidden(BOUND, hint="Use a team or personal token for anything else.")
     return TeamAccess(actor=actor, team_id=team_id, permissions=permissions)
+
+
+@contextmanager
+def refused_in(team_id: str, project_id: str | None = None, environment: str | None = None) -> Generator[None]:
+    """A refusal inside says where it was, for the audit log."""
+    try:
+        yield
+    except Forbidden as refused:
+        refused.team_id, refused.project_id, refused.environment = team_id, project_id, environment
+        raise
 
 
 def require(permissions: frozenset[Permission], needs: Permission) -> None:

@@ -13,10 +13,12 @@ from litestar.response import Stream
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from cygnid.core import clock, convert, etag, idempotency
+from cygnid.core.access import TeamAccess
 from cygnid.core.actors import Actor, anonymous
 from cygnid.core.db import UNREACHABLE, Read, begin, read
 from cygnid.core.errors import (
     CygniError,
+    Forbidden,
     InternalError,
     MethodNotAllowed,
     NotFound,
@@ -58,6 +60,8 @@ class _Run:
         self._item, self._services, self._request, self._streams = item, services, request, streams
         self._headers = request.headers  # the framework makes them anew each time
         self._state: dict[str, Any] = request.scope["state"]
+        self._team_id: str | None = None
+        """Of the access that was found, for what is refused after it."""
 
     async def answer(self) -> ASGIApp:
         item, services, request = self._item, self._services, self._request
@@ -71,6 +75,14 @@ class _Run:
                 answer = _answer(await item.endpoint(**await self._inputs(reader, call)))
             return self._reply(answer, ENCODER.encode(_data_of(answer.data)))
         call, raw = await self._call(await self._actor(secret))
+        try:
+            return await self._called(call, raw)
+        except Forbidden as refused:
+            services.refusals.note(item, call, refused, self._team_id)
+            raise
+
+    async def _called(self, call: Call, raw: bytes) -> ASGIApp:
+        item = self._item
         if item.kind == "events":
             return await self._stream(call)
         if item.kind == "receive":
@@ -236,7 +248,9 @@ class _Run:
             elif name in call.path:
                 inputs[name] = call.path[name]
             else:
-                inputs[name] = await kind.find(connection, call, self._item.needs)
+                inputs[name] = found = await kind.find(connection, call, self._item.needs)
+                if isinstance(found, TeamAccess):
+                    self._team_id = found.team_id
         return inputs
 
     def _reply(self, answer: Answer, data: bytes) -> ASGIApp:

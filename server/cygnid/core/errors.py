@@ -111,6 +111,10 @@ class Forbidden(CygniError):
 
     status = 403
     code = "forbidden"
+    team_id: str | None = None
+    """Where it was refused, for the audit log; the answer does not tell it."""
+    project_id: str | None = None
+    environment: str | None = None
 
 
 class InsufficientScope(Forbidden):

@@ -18,6 +18,7 @@ from cygnid.core.actors import Actor, Authenticator
 from cygnid.core.db import Pool, Read
 from cygnid.core.errors import CygniError
 from cygnid.core.ratelimit import Limiter
+from cygnid.core.refusals import Refusals
 from cygnid.core.secrets import Secrets
 from cygnid.core.sse import Outbox, StreamEnd
 from cygnid.core.wakeups import Wakeups
@@ -38,6 +39,7 @@ class Services:
     wakeups: Wakeups
     stopping: asyncio.Event
     """Set when the process shall end: streams end then."""
+    refusals: Refusals = field(default_factory=Refusals)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from cygnid.core.access import Permission, expand, permissions_by_team, require, team_access
+from cygnid.core.access import Permission, expand, permissions_by_team, refused_in, require, team_access
 from cygnid.core.actors import Actor
 from cygnid.core.db import Read
 from cygnid.core.errors import InsufficientScope, NotFound
@@ -84,7 +84,8 @@ async def changeable(read: Read, actor: Actor, token_id: str) -> TokenRow:
         access = await team_access(
             read, actor, row.team_id, Permission.TOKENS_WRITE, project_id=row.project_id, environment=row.environment
         )
-        nothing_more(expand(row.scopes), access.permissions)
+        with refused_in(row.team_id, row.project_id, row.environment):
+            nothing_more(expand(row.scopes), access.permissions)
     elif row.user_id == actor.user_id:
         require(expand(actor.scopes), Permission.TOKENS_WRITE)
         # judged by the token's own scopes: a user who lost a role can still end what was made before
@@ -106,9 +107,11 @@ async def _check_colleague(read: Read, actor: Actor, row: TokenRow) -> None:
         raise NotFound
     managed = [team for team in shared if Permission.TOKENS_WRITE in mine[team]]
     if not managed:
-        require(frozenset().union(*(mine[team] for team in shared)), Permission.TOKENS_WRITE)
+        with refused_in(shared[0]):
+            require(frozenset().union(*(mine[team] for team in shared)), Permission.TOKENS_WRITE)
     if not any(theirs[team] <= mine[team] for team in managed):
-        nothing_more(theirs[managed[0]], mine[managed[0]])
+        with refused_in(managed[0]):
+            nothing_more(theirs[managed[0]], mine[managed[0]])
 
 
 async def own_permissions(read: Read, actor: Actor) -> frozenset[Permission]:

@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_network
 from msgspec import UNSET
 
 from cygnid.core import changes, clock, etag, token_format
-from cygnid.core.access import Permission, expand, require, team_access
+from cygnid.core.access import Permission, expand, refused_in, require, team_access
 from cygnid.core.actors import Actor
 from cygnid.core.db import Read, Tx
 from cygnid.core.errors import (
@@ -100,7 +100,8 @@ async def create_token(tx: Tx, actor: Actor, new: NewToken, *, request_id: str |
     access = await team_access(
         tx, actor, new.team_id, Permission.TOKENS_WRITE, project_id=new.project_id, environment=new.environment
     )
-    nothing_more(wanted, access.permissions)
+    with refused_in(access.team_id, new.project_id, new.environment):
+        nothing_more(wanted, access.permissions)
     return await issue(tx, actor, new, user_id=None, request_id=request_id)
 
 
