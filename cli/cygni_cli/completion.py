@@ -36,6 +36,10 @@ def deployment_ids(ctx: click.Context, param: click.Parameter, incomplete: str) 
     )
 
 
+def connection_ids(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    return _offer(incomplete, lambda client: (one.id for one in client.git_connections.list(limit=100).items))
+
+
 def _offer(incomplete: str, names: Callable[[Client], Iterable[str]]) -> list[str]:
     """Those that begin so. While somebody types, an error has no place: without an answer nothing is offered."""
     from cygni import CygniError  # noqa: PLC0415

@@ -32,7 +32,7 @@ PLACES = {
     "env": ("env:env", "Variables of an environment: list, set, get, unset, import, export, rollback."),
     "ps": ("processes:ps", "Show processes and their instances."),
     "scale": ("processes:scale", "Set how many instances run: web=3."),
-    "git": ("git:git", "Deploy by git push: make a project a remote of this repository."),
+    "git": ("git:git", "Make a project a remote of this repository; connections to other git hosts."),
     "open": ("projects:open_url", "Print the URL and open it."),
     "projects": ("projects:projects", "List, show, create and delete projects."),
     "tokens": ("tokens:tokens", "List, create, rotate and revoke API tokens."),

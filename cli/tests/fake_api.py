@@ -40,6 +40,7 @@ PROJECT = {
     "gitUrl": "https://cygni.example.com/git/shop.git",
     "latestDeployment": {"id": "dep_1", "status": "success", "createdAt": NOW},
     "purgeAt": None,
+    "source": None,
 }
 ENVIRONMENT = {
     "name": "staging",
@@ -77,6 +78,17 @@ INSTANCE = {
     "lastExit": {"at": NOW, "exitCode": 1, "signal": None, "reason": "crashed"},
 }
 IMPORT = {"created": 1, "updated": 0, "unchanged": 0, "deleted": 0, "errors": []}
+CONNECTION = {
+    "id": "git_1",
+    "teamId": "team_1",
+    "name": "host",
+    "provider": "generic",
+    "host": "git.example.com",
+    "auth": {"type": "sshKey", "username": None},
+    "publicKey": "ssh-ed25519 AAAA cygni-git_1",
+    "knownHosts": "",
+    "createdAt": NOW,
+}
 STEPS = ("source", "build", "release", "start", "health", "switch")
 
 
@@ -251,6 +263,7 @@ def usual_routes(api: FakeApi) -> None:
         ("GET", "/projects", page([PROJECT])),
         ("POST", "/projects", lambda seen: Answer({**PROJECT, **seen.json}, 201)),
         ("GET", "/projects/shop", PROJECT),
+        ("PATCH", "/projects/shop", lambda seen: {**PROJECT, **seen.json}),
         ("DELETE", "/projects/shop", Answer({**PROJECT, "status": "deleted", "purgeAt": NOW}, 202)),
         ("GET", "/projects/shop/environments", page([ENVIRONMENT])),
         ("GET", "/projects/shop/environments/staging", ENVIRONMENT),
@@ -281,6 +294,9 @@ def usual_routes(api: FakeApi) -> None:
             "/env/env_1/versions",
             page([{"version": 1, "changedBy": "user_1", "changedAt": NOW, "valueHash": "ab"}]),
         ),
+        ("GET", "/git/connections", page([CONNECTION])),
+        ("POST", "/git/connections", Answer(CONNECTION, 201)),
+        ("DELETE", "/git/connections/git_1", Answer(status=204)),
         ("GET", "/tokens", page([TOKEN])),
         ("POST", "/tokens", Answer(secret, 201)),
         ("POST", "/tokens/tok_1/rotate", secret),

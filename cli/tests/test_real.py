@@ -77,13 +77,17 @@ def project(cygni, home) -> str:
     return cygni("projects", "create", unheard_of(cygni, home)).out.strip()
 
 
+def connection(cygni, home) -> str:
+    return cygni("git", "connections", "create", "c", "--host", "git.example.com", "--json").json["id"]
+
+
 def under_way(cygni, home) -> str:
     return cygni("deploy", app(home, SLOW), "--project", "slow", "--detach", "--json").json["id"]
 
 
 def made(name, cygni, home) -> list[str]:
     """The arguments of this command, once what they name is there."""
-    makers = (live, token, variable, unheard_of, project, under_way)
+    makers = (live, token, variable, unheard_of, project, connection, under_way)
     needed = {maker.__name__: maker(cygni, home) for maker in makers if f"{{{maker.__name__}}}" in CALLS[name]}
     return [word.format(**needed) for word in CALLS[name]]
 

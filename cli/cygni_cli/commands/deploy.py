@@ -26,10 +26,17 @@ STRATEGIES = ("rolling", "recreate")
         "cygni deploy ./shop --project shop          another one; the project is made if its name is free",
         "cygni deploy -e staging --message 'New prices'",
         "cygni deploy --detach --json                start it and print the deployment",
+        "cygni deploy --branch main                  nothing of here: the project's repository",
+        "cygni deploy --tag v1.2 -e staging          likewise; or --commit SHA",
     ]
 )
-@click.argument("folder", metavar="[DIR]", default=".", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument(
+    "folder", metavar="[DIR]", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
 @in_project
+@click.option("--branch", "-b", help="Deploy this branch of the project's git source, else of what was pushed to it.")
+@click.option("--tag", help="This tag of it.")
+@click.option("--commit", help="This commit of it: all 40 digits. May go with its branch.")
 @click.option("--message", "-m", help="What is new; shown in lists.")
 @click.option("--strategy", type=click.Choice(STRATEGIES), help="How instances are exchanged. Default: rolling.")
 @click.option("--clear-cache", is_flag=True, help="Build as if for the first time.")
@@ -38,26 +45,40 @@ STRATEGIES = ("rolling", "recreate")
 def deploy(
     ctx: Context,
     *,
-    folder: Path,
+    folder: Path | None,
     project: str | None,
     environment: str | None,
+    branch: str | None,
+    tag: str | None,
+    commit: str | None,
     message: str | None,
     strategy: DeploymentCreateStrategy | None,
     clear_cache: bool,
     detach: bool,
     yes: bool,
 ) -> Result:
-    """Upload a directory, build it and make it live.
+    """Upload a directory, build it and make it live; or build what is in the project's repository.
 
     What .gitignore and .cygniignore leave out is not uploaded. Ctrl-C lets go of the deployment; it goes on.
     """
-    place = ctx.place(project, environment, folder=folder, suggestion=folder.absolute().name)
-    found = _find_project(ctx, place, yes=yes)
-    upload = _upload(ctx, folder)
+    if branch or tag or commit:
+        if folder is not None:
+            raise click.UsageError("DIR is uploaded; --branch, --tag and --commit are of a repository: choose one.")
+        place = ctx.place(project, environment)
+        project_id, upload_id = place.project, None
+    else:
+        folder = folder or Path()
+        place = ctx.place(project, environment, folder=folder, suggestion=folder.absolute().name)
+        found = _find_project(ctx, place, yes=yes)
+        upload_id = _upload(ctx, folder).id
+        project_id = found or _create_project(ctx, place)
     deployment = ctx.client.deployments.create(
-        project_id=found or _create_project(ctx, place),
+        project_id=project_id,
         environment=place.environment,
-        upload_id=upload.id,
+        branch=branch or OMIT,
+        tag=tag or OMIT,
+        commit_sha=commit or OMIT,
+        upload_id=upload_id or OMIT,
         message=message or OMIT,
         strategy=strategy or OMIT,
         clear_cache=clear_cache or OMIT,

@@ -15,9 +15,10 @@ from cygni_cli.output import Result
 
 git = LazyGroup(
     name="git",
-    help="Deploy by git push.",
+    help="Deploy by git push, and from repositories elsewhere.",
     places={
         "remote": ("git:remote", "Where this repository is pushed to."),
+        "connections": ("connections:connections", "How private repositories elsewhere are reached."),
         "credential": ("git:credential", "What git asks when it needs the login."),
     },
 )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from cygni import OMIT
@@ -10,6 +12,9 @@ from cygni_cli.context import DEFAULT_ENVIRONMENT, Context
 from cygni_cli.errors import CliError
 from cygni_cli.output import Result, Table, ago
 
+if TYPE_CHECKING:
+    from cygni.types import ProjectSource, ProjectSourcePatch
+
 projects = NounGroup(
     name="projects",
     help="List, show, create and delete projects.",
@@ -17,6 +22,7 @@ projects = NounGroup(
         "list": ("projects:list_projects", "All that you may see."),
         "show": ("projects:show", "One, with its environments."),
         "create": ("projects:create", "Make one; `cygni deploy` does so by itself."),
+        "source": ("projects:source", "Show, set or clear the repository that one is deployed from."),
         "delete": ("projects:delete", "Stop and remove one; it can be restored for seven days."),
     },
 )
@@ -53,13 +59,84 @@ def show(ctx: Context, *, name: str) -> Result:
     return Result({**project.to_dict(), "environments": environments}, Table(columns, rows, "It has no environments."))
 
 
-@command(examples=["cygni projects create shop", "cygni projects create shop --team acme"])
+@command(
+    examples=[
+        "cygni projects create shop",
+        "cygni projects create shop --team acme",
+        "cygni projects create shop --repo https://git.example.com/team/shop.git",
+    ]
+)
 @click.argument("name")
 @click.option("--team", help="Its team; needed only if you have several.")
-def create(ctx: Context, *, name: str, team: str | None) -> Result:
+@click.option("--repo", metavar="URL", help="Deploy it from this git repository, and every new commit by itself.")
+@click.option("--branch", help="The branch of it. Default: main.")
+@click.option("--connection", metavar="ID", help="What shows a private one: cygni git connections.")
+def create(
+    ctx: Context, *, name: str, team: str | None, repo: str | None, branch: str | None, connection: str | None
+) -> Result:
     """Make a project with its production environment."""
-    project = ctx.client.projects.create(name=name, team_id=team_id(ctx, team) if team else OMIT)
-    return Result(project, [project.name], [f"Deploy to it: cygni deploy --project {project.name}"])
+    if not repo and (branch or connection):
+        raise click.UsageError("--branch and --connection are of a repository: give --repo as well.")
+    source: ProjectSource | None = None
+    if repo:
+        source = {"repository_url": repo}
+        if branch:
+            source["branch"] = branch
+        if connection:
+            source["connection_id"] = connection
+    project = ctx.client.projects.create(name=name, team_id=team_id(ctx, team) if team else OMIT, source=source or OMIT)
+    after = f"Deploy to it: cygni deploy --project {project.name}"
+    if source:
+        after = f"Its newest commit is deployed by itself. See: cygni deployments --project {project.name}"
+    return Result(project, [project.name], [after])
+
+
+@command(
+    examples=[
+        "cygni projects source shop",
+        "cygni projects source shop --repo https://git.example.com/team/shop.git --branch release",
+        "cygni projects source shop --clear",
+    ]
+)
+@click.argument("name", shell_complete=project_names)
+@click.option("--repo", metavar="URL", help="Deploy it from this git repository.")
+@click.option("--branch", help="The branch of it.")
+@click.option("--connection", metavar="ID", help="What shows a private one: cygni git connections.")
+@click.option("--no-connection", is_flag=True, help="It is public.")
+@click.option("--clear", is_flag=True, help="Deploy from uploads and pushes again.")
+def source(
+    ctx: Context,
+    *,
+    name: str,
+    repo: str | None,
+    branch: str | None,
+    connection: str | None,
+    no_connection: bool,
+    clear: bool,
+) -> Result:
+    """Show, set or clear the git repository that a project is deployed from.
+
+    What is not named stays as it is; another repository begins with the branch main and no connection.
+    """
+    if connection and no_connection:
+        raise click.UsageError("--connection and --no-connection: choose one.")
+    patch: ProjectSourcePatch = {}
+    if repo:
+        patch["repository_url"] = repo
+    if branch:
+        patch["branch"] = branch
+    if connection or no_connection:
+        patch["connection_id"] = connection
+    if clear and patch:
+        raise click.UsageError("--clear leaves nothing that the other options could set.")
+    if clear or patch:
+        project = ctx.client.projects.update(name, source=patch or None)
+    else:
+        project = ctx.client.projects.get(name)
+    now = project.source
+    rows = [(now.repository_url, now.branch, now.connection_id)] if now else []
+    empty = f"{project.name} has no git source: it is deployed from uploads and pushes."
+    return Result(project, Table(("REPOSITORY", "BRANCH", "CONNECTION"), rows, empty))
 
 
 @command(examples=["cygni projects delete shop", "cygni projects delete shop --confirm shop"])
