@@ -7,24 +7,12 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from cygnid.build.base import BuildFailed
-from cygnid.build.detect import node_managers
+from cygnid.build.detect import node_frameworks, node_managers
 from cygnid.build.detect.files import Files
 from cygnid.build.detect.language import Found, Language, Look, Recipe
 from cygnid.build.detect.versions import Wish, matches_node, settle, tool_version
 
-_SITES = {  # dependency → (output folder, unknown paths go to index.html)
-    "vite": ("dist", True),
-    "react-scripts": ("build", True),
-    "@vue/cli-service": ("dist", True),
-    "parcel": ("dist", True),
-    "astro": ("dist", False),
-    "gatsby": ("public", False),
-    "@11ty/eleventy": ("_site", False),
-    "@docusaurus/core": ("build", False),
-    "vitepress": (".vitepress/dist", False),
-}
 _SERVERS = ("next", "nuxt", "@nestjs/core", "@remix-run/serve", "fastify", "koa", "express", "hono", "@hapi/hapi")
-_DEV_SERVER = re.compile(r"(npx )?(vite|react-scripts start|vue-cli-service serve|parcel|astro dev|gatsby develop)\b")
 _SIMPLE = re.compile(r"[\w./@-]+( [\w./@:,=+-]+)*")
 _INSTALL_SCRIPTS = ("preinstall", "install", "postinstall", "prepare")
 _INSTALL_KEYS = (
@@ -42,33 +30,35 @@ def detect(look: Look) -> Found | None:
     package = _package(files)
     scripts = {key: value for key, value in _table(package, "scripts").items() if isinstance(value, str)}
     dependencies = {*_table(package, "dependencies"), *_table(package, "devDependencies")}
-    site = next((name for name in _SITES if name in dependencies), None)
+    made = node_frameworks.recognise(files, dependencies, scripts, is_nested=bool(look.root))
     server = next((name for name in _SERVERS if name in dependencies), None)
     web = _start(scripts, package, names)
-    if site and (web is None or _DEV_SERVER.match(scripts.get("start", ""))):
-        web = None
-    elif web is None and "build" not in scripts and "index.html" in names:
+    build = next((f"npm run {name}" for name in ("heroku-postbuild", "build") if name in scripts), None)
+    # a site gives way to whatever starts; a server of a framework's to a start script only
+    if made and made.replaces(scripts.get("start")) and (made.output_dir is None or web is None or "start" in scripts):
+        web, build = made.web, " && ".join(part for part in (build or made.build, made.finish) if part) or None
+    elif web is None and build is None and "index.html" in names:
         return None  # a static site that keeps its tools in package.json
     else:
-        site = None
+        made = None
     version, notes = settle("Node", look.versions("node"), _wish(files, package), matches_node, same=1)
-    command, inputs, key, more = _install(files, names, package, scripts)
+    command, inputs, key, more = _install(files, names, package, scripts, building=build is not None)
     return Found(
         language="node",
-        framework=(site or server or "").removeprefix("@").partition("/")[0] or None,
+        framework=((made and made.package) or server or "").removeprefix("@").partition("/")[0] or None,
         evidence=", ".join(name for name in ("package.json", *node_managers.LOCKS) if name in names),
         version=version,
         install_command=command,
         install_files=inputs,
         install_key=key,
-        build_command=next((f"npm run {name}" for name in ("heroku-postbuild", "build") if name in scripts), None),
-        output_dir=_SITES[site][0] if site else None,
-        fallback="index.html" if site and _SITES[site][1] else None,
+        build_command=build,
+        output_dir=made.output_dir if made else None,
+        fallback=made.fallback if made else None,
         web=web,
-        unstartable=""
-        if web or site
-        else "add a `start` script to package.json, or an output folder for a static site",
-        notes=(*notes, *more),
+        unstartable=(made.unstartable if made else "")
+        or "add a `start` script to package.json, or an output folder for a static site",
+        env=made.env if made else {},
+        notes=(*notes, *([f"{made.note}."] if made and made.note else ()), *more),
     )
 
 
@@ -119,7 +109,7 @@ def _wish(files: Files, package: dict[str, Any]) -> Wish | None:
 
 
 def _install(
-    files: Files, names: Sequence[str], package: dict[str, Any], scripts: dict[str, str]
+    files: Files, names: Sequence[str], package: dict[str, Any], scripts: dict[str, str], *, building: bool
 ) -> tuple[str | None, tuple[str, ...], str | None, tuple[str, ...]]:
     """(command, files it reads, key, notes)."""
     dependencies = {**_table(package, "dependencies"), **_table(package, "devDependencies")}
@@ -127,7 +117,7 @@ def _install(
     needs = dependencies or package.get("workspaces") or _table(package, "optionalDependencies")
     if not needs and manager.name == "npm":
         return None, (), "", ()
-    command = node_managers.command(manager, building=bool({"build", "heroku-postbuild"} & scripts.keys()))
+    command = node_managers.command(manager, building=building)
     notes = manager.notes
     hook = next((name for name in _INSTALL_SCRIPTS if name in scripts), None)
     if hook:
@@ -167,7 +157,9 @@ LANGUAGE = Language(
     name="node",
     looked_for="Node: package.json with a start script, a main file or a build script; server.js",
     detect=detect,
-    names=frozenset({"express", "next", "nuxt", "vite", "astro", "react-scripts", "fastify", "koa"}),
+    names=frozenset(
+        {"express", "next", "nuxt", "vite", "astro", "react-scripts", "fastify", "koa", "nest", "remix", "sveltekit"}
+    ),
     programs=frozenset({"node"}),
     recipe=Recipe(
         dependencies="node_modules",
