@@ -19,7 +19,7 @@ class Limits:
     seconds: float | None = None
     """Wall time; None: runs until it ends or is stopped."""
     output_bytes: int | None = None
-    """Standard output and error together; past it the rest is dropped with a note."""
+    """Standard output and error together; of more, a note stands for what is between the beginning and the end."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -266,9 +266,10 @@ async def test_a_build_that_fills_the_disk_is_ended(small: Workshop) -> None:
 
 
 async def test_output_without_end_is_cut_with_a_note(small: Workshop) -> None:
-    settings = BuildSettings(build_command="head -c 5000000 /dev/zero | tr '\\0' 'a'")
+    settings = BuildSettings(build_command="head -c 5000000 /dev/zero | tr '\\0' 'a'; echo; echo the end")
     await small.builder.build(small.request({"Procfile": "web: x"}, settings=settings))
-    assert "is dropped" in small.log
+    assert "bytes of output are left out here]\n" in small.log
+    assert "\nthe end\n" in small.log
     assert len(small.log) < 25_000
 
 
