@@ -51,9 +51,11 @@ def cygni(installed: Callable[..., Installation]) -> Installation:
 
 @pytest.fixture(scope="module")
 def shared(toolchains: Path) -> Iterator[Installation]:
-    """One for all tests of a module, whose leases lapse soon."""
+    """One for all tests of a module, whose leases lapse soon, and which asks git servers of this machine often."""
     with _folder() as folder:
-        made = Installation(folder, toolchains, env={"CYGNI_LEASE_SECONDS": "3", "CYGNI_DEFAULT_PLAN": "enterprise"})
+        env = {"CYGNI_LEASE_SECONDS": "3", "CYGNI_DEFAULT_PLAN": "enterprise"}
+        env |= {"CYGNI_GIT_POLL_SECONDS": "0.5", "CYGNI_ALLOWED_PRIVATE_HOSTS": "127.0.0.1"}
+        made = Installation(folder, toolchains, env=env)
         try:
             made.up()
             yield made

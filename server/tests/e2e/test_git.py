@@ -1,4 +1,4 @@
-"""Deploying by git push, on a whole installation."""
+"""Deploying by git push and from a repository elsewhere, on a whole installation."""
 
 import os
 import re
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import SECONDS, Installation, edited
+from tests.e2e.harness import SECONDS, Installation, edited, until
+from tests.source.git_server import GitServer, Repository
 
 
 def git(*argv: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -79,3 +80,37 @@ def test_failing_build_keeps_the_push(shared: Installation, work: Path) -> None:
     assert "What was pushed is stored" in said.stderr
     assert shared.get(project).body == "<h1>one</h1>"
     assert "Everything up-to-date" in git("push", "cygni", "main", cwd=work).stderr
+
+
+def test_what_was_pushed_is_deployed_by_name(shared: Installation, work: Path) -> None:
+    project = project_of(work)
+    git("push", "cygni", "main:topic", cwd=work)
+    first = git("rev-parse", "HEAD", cwd=work).stdout.strip()
+    commit(work, "index.html", "<h1>two</h1>")
+    git("push", "cygni", "main:topic", cwd=work)
+    asked = {"projectId": project, "branch": "topic"}
+    newest = shared.ended(shared.api("POST", "/deployments", json=asked)["id"])
+    assert newest["status"] == "success"
+    assert newest["commit"]["sha"] == git("rev-parse", "HEAD", cwd=work).stdout.strip()
+    assert shared.get(project).body == "<h1>two</h1>"
+    earlier = shared.ended(shared.api("POST", "/deployments", json={**asked, "commitSha": first})["id"])
+    assert (earlier["status"], earlier["commit"]["sha"]) == ("success", first)
+    assert shared.get(project).body == "<h1>one</h1>"
+    shared.cygni("deploy", "--branch", "topic", "--project", project)
+    assert shared.get(project).body == "<h1>two</h1>"
+
+
+def test_a_repository_elsewhere_goes_live_and_so_do_its_new_commits(shared: Installation, tmp_path: Path) -> None:
+    (tmp_path / "served").mkdir()
+    repository = Repository.make(tmp_path / "served" / "shop.git")
+    first = repository.commit({"index.html": "<h1>one</h1>"})
+    with GitServer(tmp_path / "served").running() as server:
+        shared.cygni("projects", "create", "elsewhere", "--repo", server.remote("shop.git"))
+        until(lambda: shared.get("elsewhere").body == "<h1>one</h1>", "the first commit live")
+        second = repository.commit({"index.html": "<h1>two</h1>"}, message="Say two")
+        until(lambda: shared.get("elsewhere").body == "<h1>two</h1>", "the second commit live")
+        newest, oldest = shared.api("GET", "/deployments", query={"projectId": "elsewhere"})
+        assert [newest["commit"]["sha"], oldest["commit"]["sha"]] == [second, first]
+        assert (newest["commit"]["message"].strip(), newest["trigger"]) == ("Say two", "git")
+        shared.cygni("deploy", "--commit", first, "--project", "elsewhere")
+        assert shared.get("elsewhere").body == "<h1>one</h1>"
