@@ -113,5 +113,6 @@ async def test_an_artifact_comes_from_the_operators_mirror() -> None:
     async with workshop(files={str(MAVEN): settings}) as shop:
         artifact = await shop.builder.build(shop.request(files))
         assert "from a jar" in await run_release(shop, artifact, artifact.plan.processes[0].command)
-        kept = shop.folder / "data" / "build-cache" / "proj_a" / "env_a" / "m2" / "org" / "jspecify" / "jspecify" / "1.0.0"
+        cache = shop.folder / "data" / "build-cache" / "proj_a" / "env_a"
+        kept = cache / "m2" / "org" / "jspecify" / "jspecify" / "1.0.0"
         assert "jspecify-1.0.0.jar>operators=" in (kept / "_remote.repositories").read_text()
