@@ -36,6 +36,7 @@ PLACES = {
     "open": ("projects:open_url", "Print the URL and open it."),
     "projects": ("projects:projects", "List, show, create and delete projects."),
     "tokens": ("tokens:tokens", "List, create, rotate and revoke API tokens."),
+    "audit": ("audit:audit", "Who did what; whether the log was altered."),
     "login": ("login:login", "Keep the URL of an API and a token for it."),
     "logout": ("login:logout", "Forget them."),
     "whoami": ("login:whoami", "Show whose token is used, and where."),

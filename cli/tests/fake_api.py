@@ -89,6 +89,24 @@ CONNECTION = {
     "knownHosts": "",
     "createdAt": NOW,
 }
+ROW = {
+    "id": "aud_1",
+    "seq": 7,
+    "teamId": "team_1",
+    "projectId": "proj_1",
+    "environment": "production",
+    "createdAt": NOW,
+    "action": "env.updated",
+    "result": "success",
+    "actor": {"type": "user", "id": "user_1", "name": "Ada", "tokenId": "tok_1", "ip": "192.0.2.1"},
+    "resource": {"type": "envVariable", "id": "env_1", "name": "COLOR"},
+    "before": {"version": 1},
+    "after": {"version": 2},
+    "reason": None,
+    "requestId": "req_1",
+    "prevHash": "0" * 64,
+    "hash": "ab" * 32,
+}
 STEPS = ("source", "build", "release", "start", "health", "switch")
 
 
@@ -297,6 +315,13 @@ def usual_routes(api: FakeApi) -> None:
         ("GET", "/git/connections", page([CONNECTION])),
         ("POST", "/git/connections", Answer(CONNECTION, 201)),
         ("DELETE", "/git/connections/git_1", Answer(status=204)),
+        ("GET", "/audit-logs", page([ROW])),
+        ("GET", "/audit-logs/aud_1", ROW),
+        (
+            "GET",
+            "/audit-logs/verify",
+            {"valid": True, "checkedRows": 7, "firstBadSeq": None, "headSeq": 7, "headHash": "ab" * 32},
+        ),
         ("GET", "/tokens", page([TOKEN])),
         ("POST", "/tokens", Answer(secret, 201)),
         ("POST", "/tokens/tok_1/rotate", secret),

@@ -81,13 +81,17 @@ def connection(cygni, home) -> str:
     return cygni("git", "connections", "create", "c", "--host", "git.example.com", "--json").json["id"]
 
 
+def row(cygni, home) -> str:
+    return cygni("audit", "list", "-n", "1", "--json").json[0]["id"]
+
+
 def under_way(cygni, home) -> str:
     return cygni("deploy", app(home, SLOW), "--project", "slow", "--detach", "--json").json["id"]
 
 
 def made(name, cygni, home) -> list[str]:
     """The arguments of this command, once what they name is there."""
-    makers = (live, token, variable, unheard_of, project, connection, under_way)
+    makers = (live, token, variable, unheard_of, project, connection, row, under_way)
     needed = {maker.__name__: maker(cygni, home) for maker in makers if f"{{{maker.__name__}}}" in CALLS[name]}
     return [word.format(**needed) for word in CALLS[name]]
 

@@ -21,35 +21,23 @@ class In(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True
     """A body. Repeat `frozen=True, kw_only=True` in subclasses: msgspec does not inherit them."""
 
 
-class _Moment(datetime):
-    """The encoder asks us about it, and not about a plain datetime, which it writes with six decimals or none."""
-
-    __slots__ = ("text",)
-    text: str
-
-
 class Out(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
-    """An answer. No field has a default: an absent value is null, an absent list is []."""
+    """An answer. No field has a default: an absent value is null, an absent list is [].
+
+    Its times are text as soon as it is made: the encoder would write a datetime with six decimals or none.
+    """
 
     def __post_init__(self) -> None:
         for name in _times(type(self)):
-            value: datetime | None = getattr(self, name)
-            if value is not None and not isinstance(value, _Moment):
-                moment = _Moment.combine(value, value.timetz())
-                moment.text = clock.text(value)
-                force_setattr(self, name, moment)
+            value: datetime | str | None = getattr(self, name)
+            if isinstance(value, datetime):
+                force_setattr(self, name, clock.text(value))
 
 
 @cache
 def _times(shape: type[Out]) -> tuple[str, ...]:
     hints = get_type_hints(shape)
     return tuple(name for name, hint in hints.items() if hint is datetime or datetime in get_args(hint))
-
-
-def _encode(value: object) -> str:
-    if isinstance(value, _Moment):
-        return value.text
-    raise NotImplementedError(type(value))
 
 
 class Pagination(Out, frozen=True, kw_only=True):
@@ -96,7 +84,7 @@ class ErrorBody(Out, frozen=True, kw_only=True):
     errors: list[FieldError]
 
 
-ENCODER = msgspec.json.Encoder(enc_hook=_encode)
+ENCODER = msgspec.json.Encoder()
 
 
 def alike(row: msgspec.Struct, shape: type[Out]) -> dict[str, Any]:
@@ -111,4 +99,4 @@ def _alike(row: type[msgspec.Struct], shape: type[Out]) -> tuple[str, ...]:
 
 def plain(value: Any) -> Any:
     """As it stands on the wire, in Python's own types: for columns that keep shapes."""
-    return msgspec.to_builtins(value, enc_hook=_encode)
+    return msgspec.to_builtins(value)
