@@ -202,12 +202,18 @@ class _Story:
         status, identity = self.deployment.status, self.deployment.id
         why = {
             "superseded": "A newer deployment of this environment took its place.",
-            "canceled": "Somebody canceled it.",
+            "canceled": self._not_built() or "Somebody canceled it.",
         }.get(status, f"Its status is {status}.")
         fix = f"See `cygni deployments show {identity}`; deploy again if you still want it."
         return CliError(
             f"{identity} did not become live.", why=why, fix=fix, code=str(status), request_id=self._request_id
         )
+
+    def _not_built(self) -> str | None:
+        """Why the platform itself saw nothing to build."""
+        status = {step.name: step.status for step in self.deployment.steps or ()}
+        messages = [step.message for step in self._parts("Build") if step.status == "skipped"]
+        return f"{messages[-1]}." if messages and status.get("source") == "success" else None
 
 
 def failed(identity: str, failure: DeploymentFailure, request_id: str | None) -> CliError:

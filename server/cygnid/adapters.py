@@ -58,6 +58,7 @@ async def adapters(settings: Settings) -> AsyncGenerator[Adapters]:
         folder=settings.home,
         bwrap=found.bubblewrap or Path("bwrap"),
         networks=network,
+        background_weight=settings.build_weight,
     )
     try:
         await sandbox.prepare()

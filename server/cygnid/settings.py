@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from cygnid.sandbox.spec import BACKGROUND_WEIGHT
 from cygnid.sandbox.targets import Targets
 
 _REPOSITORIES = 4
@@ -98,6 +99,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     builds_at_once: Annotated[
         int, Meta(description="How many builds run at once; 0: one fewer than there are cores.", ge=0)
     ] = 0
+    build_weight: Annotated[
+        int,
+        Meta(
+            description="What all builds together weigh when programs compete for the processor and the disk; all "
+            "applications together weigh 100, and each program of the platform does.",
+            ge=1,
+            le=100,
+        ),
+    ] = BACKGROUND_WEIGHT
     build_timeout_seconds: Annotated[float, Meta(description="How long a build may take.", gt=0)] = 1800.0
     release_timeout_seconds: Annotated[float, Meta(description="How long a release command may take.", gt=0)] = 600.0
     switch_timeout_seconds: Annotated[

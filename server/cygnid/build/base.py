@@ -28,6 +28,7 @@ class BuildSettings:
     build_command: str | None = None
     output_dir: str | None = None
     release_command: str | None = None
+    watch_paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +83,8 @@ class Plan:
     """static: the file served for unknown paths (single-page apps)."""
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     """Defaults from cygni.toml, app.json and the framework; the project's variables win."""
+    watch_paths: tuple[str, ...] = ()
+    """What a new commit must change to be built; (): anything."""
     reasons: tuple[str, ...] = ()
     """Log lines: what was found, what won, how to override it."""
 

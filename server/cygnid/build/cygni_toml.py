@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn, cast
 
+from cygnid.build import patterns
 from cygnid.build.base import BuildFailed, HealthCheck
 
 NAME = "cygni.toml"
@@ -40,9 +41,15 @@ def _protocol(value: str) -> str:
     return "" if value in ("http1", "h2c") else 'must be "http1" or "h2c"'
 
 
+def _patterns(value: tuple[str, ...]) -> str:
+    if len(value) > patterns.MOST:
+        return f"must have at most {patterns.MOST} patterns"
+    return next((problem for pattern in value if (problem := patterns.problem(pattern))), "")
+
+
 @dataclass(frozen=True)
 class Key:
-    kind: Literal["text", "whole number", "number"]
+    kind: Literal["text", "whole number", "number", "list of texts"]
     doc: str
     example: str
     """As TOML."""
@@ -65,6 +72,12 @@ TOP = {
         "Runs once for each deployment, after the build and before the start.",
         '"python manage.py migrate"',
         _text,
+    ),
+    "watch_paths": Key(
+        "list of texts",
+        "New commits that change none of these are not built; patterns as in .gitignore, from the repository's top.",
+        '["backend/", "shared/", "!*.md"]',
+        _patterns,
     ),
 }
 PROCESS = {
@@ -113,6 +126,7 @@ class CygniToml:
     output_dir: str | None = None
     fallback: str | None = None
     release_command: str | None = None
+    watch_paths: tuple[str, ...] = ()
     processes: Mapping[str, ProcessSettings] = field(default_factory=dict[str, ProcessSettings])
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     """Defaults; the project's variables win."""
@@ -174,12 +188,12 @@ class _Reader:
             key = keys.get(name)
             if key is None:
                 self.fail((*path, name), "is unknown", hint=f"Allowed here: {', '.join([*keys, *also])}.")
-            accepted = {"text": str, "whole number": int, "number": (int, float)}[key.kind]
-            if not isinstance(value, accepted) or isinstance(value, bool):
+            if not _is(key.kind, value):
                 self.fail((*path, name), f"must be {'a ' if key.kind != 'text' else ''}{key.kind}")
-            if problem := key.check(value):
+            checked: Any = tuple(cast("list[str]", value)) if isinstance(value, list) else value
+            if problem := key.check(checked):
                 self.fail((*path, name), problem)
-            found[name] = value
+            found[name] = checked
         return found
 
     def fail(self, path: tuple[str, ...], problem: str, *, hint: str = "") -> NoReturn:
@@ -203,6 +217,13 @@ class _Reader:
             if names[: len(path)] == path:
                 return number
         return None
+
+
+def _is(kind: str, value: Any) -> bool:
+    if kind == "list of texts":
+        return isinstance(value, list) and all(isinstance(item, str) for item in cast("list[Any]", value))
+    accepted = {"text": str, "whole number": int, "number": (int, float)}[kind]
+    return isinstance(value, accepted) and not isinstance(value, bool)
 
 
 def example() -> str:

@@ -198,6 +198,7 @@ class Corner:
                 disk_mb=self.limits.disk_mb,
                 seconds=max(self.deadline - time.monotonic(), 0.1),
                 output_bytes=self.limits.output_bytes,
+                background=True,
             ),
             mounts=tuple(mounts),
             network="host",

@@ -1,13 +1,15 @@
 """Permissions, built-in roles, and how a caller's token and roles meet."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import Literal
 
 import msgspec
 
+from cygnid.core import clock
 from cygnid.core.actors import Actor
 from cygnid.core.db import Read
 from cygnid.core.errors import Forbidden, InsufficientScope, NotFound
@@ -108,9 +110,58 @@ ROLES: dict[str, frozenset[Permission]] = {name: expand(scopes.split()) for name
 """Built-in roles, the same in every installation."""
 
 
-class _Grant(msgspec.Struct, frozen=True):
+class Holding(msgspec.Struct, frozen=True, kw_only=True):
+    """Where permissions come from: a role in a team, a grant of one on a project, or a token's own scopes."""
+
+    type: Literal["role", "grant", "token"]
+    id: str | None
+    """Of the role, grant or token; None: a member who has no role in the team as a whole."""
+    name: str
     team_id: str
+    project_id: str | None
+    """None: everything in the team."""
+    environment: str | None
+    """None: every environment."""
     scopes: list[str]
+
+    def counts(self, project_id: str | None, environment: str | None, *, partly: bool = False) -> bool:
+        """Whether it holds for this. `partly`: also where it holds in one environment of the project alone."""
+        if self.project_id is None:
+            return True
+        return self.project_id == project_id and (partly or self.environment in (None, environment))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """All that an actor may do in one team, by where it comes from. Nothing in it goes beyond the scopes of the token
+    that is used; a grant to a token adds nothing to them, and opens what asks for a grant."""
+
+    own: frozenset[Permission]
+    """Of the token."""
+    holdings: Sequence[Holding]
+
+    def on(
+        self, project_id: str | None = None, environment: str | None = None, *, partly: bool = False
+    ) -> frozenset[Permission]:
+        """What holds there; without a project: for the team as a whole."""
+        found: set[Permission] = set()
+        for holding in self.holdings:
+            if holding.counts(project_id, environment, partly=partly):
+                found |= expand(frozenset(holding.scopes))
+        return self.own & found
+
+    def granted(self, project_id: str, environment: str) -> frozenset[Permission]:
+        """What a grant on exactly this environment gives."""
+        found: set[Permission] = set()
+        for holding in self.holdings:
+            if holding.type == "grant" and (holding.project_id, holding.environment) == (project_id, environment):
+                found |= expand(frozenset(holding.scopes))
+        return self.own & found
+
+    @property
+    def anywhere(self) -> frozenset[Permission]:
+        """What holds in some part of the team."""
+        return self.own & expand(frozenset(scope for holding in self.holdings for scope in holding.scopes))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,18 +171,56 @@ class TeamAccess:
     actor: Actor
     team_id: str
     permissions: frozenset[Permission]
+    """What they may do to that of which this is the proof."""
+
+
+async def held_by_team(read: Read, actor: Actor, team_id: str | None = None) -> dict[str, Held]:
+    """Every team the actor acts in, or only the named one."""
+    own = expand(actor.scopes)
+    if actor.user_id is not None:
+        condition, who = "user_id = $1", actor.user_id
+    else:
+        condition, who = "token_id = $1", actor.token_id
+    rows = await read.all(
+        Holding,
+        f"""SELECT type, id, COALESCE(role_name, '') AS name, team_id, project_id, environment, scopes
+            FROM effective_grants
+            WHERE {condition} AND ($2::text IS NULL OR team_id = $2) AND (expires_at IS NULL OR expires_at > $3)
+            ORDER BY team_id, id""",  # noqa: S608  constants
+        who,
+        team_id,
+        clock.now(),
+    )
+    if actor.team_id is not None and team_id in (None, actor.team_id):
+        # what it is bound to is said by Actor.reaches, not here
+        rows.append(
+            Holding(
+                type="token",
+                id=actor.token_id,
+                name=actor.name,
+                team_id=actor.team_id,
+                project_id=None,
+                environment=None,
+                scopes=sorted(actor.scopes),
+            )
+        )
+    found: dict[str, list[Holding]] = {}
+    for row in rows:
+        found.setdefault(row.team_id, []).append(row)
+    return {team: Held(own=own, holdings=holdings) for team, holdings in found.items()}
 
 
 async def permissions_by_team(read: Read, actor: Actor) -> dict[str, frozenset[Permission]]:
-    """Every team the actor acts in, with what token and role allow together."""
-    own = expand(actor.scopes)
-    if actor.team_id is not None:
-        return {actor.team_id: own}
-    grants = await read.all(_Grant, "SELECT team_id, scopes FROM effective_grants WHERE user_id = $1", actor.user_id)
-    found: dict[str, frozenset[Permission]] = {}
-    for grant in grants:
-        found[grant.team_id] = found.get(grant.team_id, frozenset()) | (own & expand(grant.scopes))
-    return found
+    """Every team the actor acts in, with what they may do in it as a whole."""
+    return {team: held.on() for team, held in (await held_by_team(read, actor)).items()}
+
+
+async def held_in(read: Read, actor: Actor, team_id: str) -> Held:
+    """Raises NotFound for a team that is not the actor's."""
+    held = (await held_by_team(read, actor, team_id)).get(team_id)
+    if held is None:
+        raise NotFound
+    return held
 
 
 async def team_access(
@@ -142,16 +231,17 @@ async def team_access(
     *,
     project_id: str | None = None,
     environment: str | None = None,
+    partly: bool = False,
 ) -> TeamAccess:
     """`project_id`, `environment`: what inside the team it is about; None: the team as a whole, or every environment.
-    Raises NotFound for a team that is not the actor's, InsufficientScope for one where the permission lacks, Forbidden
-    for a deploy token outside its own project or environment."""
-    permissions = (await permissions_by_team(read, actor)).get(team_id)
-    if permissions is None:
-        raise NotFound
+    `partly`: it is enough to have the permission in one environment of the project. Raises NotFound for a team that is
+    not the actor's, InsufficientScope for one where the permission lacks, Forbidden for a deploy token outside its own
+    project or environment."""
+    held = await held_in(read, actor, team_id)
+    permissions = held.on(project_id, environment, partly=partly)
     with refused_in(team_id, project_id, environment):
         require(permissions, needs)
-        if not actor.reaches(project_id, environment):
+        if not actor.reaches(project_id, actor.environment if partly else environment):
             raise Forbidden(BOUND, hint="Use a team or personal token for anything else.")
     return TeamAccess(actor=actor, team_id=team_id, permissions=permissions)
 
@@ -168,8 +258,20 @@ def refused_in(team_id: str, project_id: str | None = None, environment: str | N
 
 def require(permissions: frozenset[Permission], needs: Permission) -> None:
     """Raises InsufficientScope with the header that RFC 6750 section 3 asks for."""
-    if needs not in permissions:
+    require_all(permissions, frozenset({needs}))
+
+
+def require_all(permissions: frozenset[Permission], wanted: frozenset[Permission]) -> None:
+    """Nobody gives what they lack, and nobody changes a member, role or token that has more than they have: `wanted`
+    is what would be given, or what it has. Raises InsufficientScope, which names what is missing."""
+    if missing := sorted(wanted - permissions):
         raise InsufficientScope(
-            details={"requiredScopes": [needs], "grantedScopes": sorted(permissions)},
-            headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{needs}"'},
+            details={"requiredScopes": missing, "grantedScopes": sorted(permissions)},
+            headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{" ".join(missing)}"'},
         )
+
+
+def require_no_less(mine: Held, theirs: Sequence[Holding]) -> None:
+    """The same for all that somebody holds, each part of it where it holds. Raises InsufficientScope."""
+    for holding in theirs:
+        require_all(mine.on(holding.project_id, holding.environment), expand(frozenset(holding.scopes)))

@@ -24,6 +24,7 @@ from cygnid.core.errors import (
     NotFound,
     PayloadTooLarge,
     RateLimited,
+    SessionRequired,
     Unauthorized,
     Unavailable,
     UnsupportedMediaType,
@@ -117,6 +118,9 @@ class _Run:
 
     async def _change(self, call: Call, raw: bytes) -> ASGIApp:
         item, services, request = self._item, self._services, self._request
+        if not item.reads and not item.replayable:
+            answer = _answer(await item.endpoint(**await self._inputs(None, call)))
+            return self._reply(answer, ENCODER.encode(_data_of(answer.data)))
         key = self._key(call.actor)
         async with begin(services.pool) as tx:
             inputs = await self._inputs(tx, call)
@@ -241,6 +245,8 @@ class _Run:
             "query": call.query,
             "body": body,
         }
+        if self._item.needs == "session" and call.actor.kind != "session":
+            raise SessionRequired
         inputs: dict[str, Any] = {}
         for name, kind in self._item.inputs.items():
             if name in known:

@@ -128,6 +128,7 @@ class SessionRequired(Forbidden):
     """This needs a signed-in session, not an API token."""
 
     code = "session_required"
+    hint = "Sign in: `cygni login`, or POST /v1/auth/login."
 
 
 class QuotaExceeded(Forbidden):

@@ -24,7 +24,8 @@ from cygnid.core.sse import Outbox, StreamEnd
 from cygnid.core.wakeups import Wakeups
 from cygnid.settings import Settings
 
-Needs = Permission | Literal["public", "any"]
+Needs = Permission | Literal["public", "any", "session"]
+"""session: whoever is signed in, by a `cygs_` token and no other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +138,9 @@ class Operation:
 
     @cached_property
     def reads(self) -> bool:
-        """Whether a GET of it takes a connection; one that does not answers while the database is away."""
-        free = {"call", "actor", "query", "body"}
+        """Whether it takes a connection. A GET that does not answers while the database is away; a change that does
+        not, and keeps no Idempotency-Key, begins its own transactions."""
+        free = {"call", "actor", "query", "body", "data"}
         return any(name not in free and f"{{{name}}}" not in self.path for name in self.inputs)
 
 

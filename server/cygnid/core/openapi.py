@@ -20,6 +20,7 @@ from cygnid.core.errors import (
     NotFound,
     PreconditionFailed,
     RateLimited,
+    SessionRequired,
     Unauthorized,
     UnknownParameter,
     UnsupportedMediaType,
@@ -98,7 +99,9 @@ def errors_of(item: Operation) -> list[type[CygniError]]:
         found.append(RateLimited)
     if item.needs != "public":
         found += [Unauthorized]
-    if item.needs not in ("public", "any"):
+    if item.needs == "session":
+        found += [SessionRequired]
+    elif item.needs not in ("public", "any"):
         found += [InsufficientScope, Forbidden, NotFound]
     if item.data is not None or item.kind == "receive":
         found.append(UnsupportedMediaType)

@@ -9,6 +9,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any, Literal, LiteralString, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -24,6 +25,7 @@ COUNTED = 10_000
 """A total is exact up to here, and page numbers lead no further."""
 
 Row = TypeVar("Row", bound=msgspec.Struct)
+Item = TypeVar("Item")
 _CASTS: dict[type, LiteralString] = {datetime: "timestamptz", str: "text", int: "bigint"}
 
 
@@ -141,6 +143,44 @@ async def fetch(
     )
 
 
+def whole(items: Sequence[Item], query: PageQuery) -> Page[Item]:
+    """One page of a short list that is here already, in its own order; its cursors count. Raises ValidationError for a
+    sort, a cursor that is not ours, and `cursor` with `page`."""
+    if query.sort is not None:
+        raise ValidationError.one("sort", "This list has one order", code="not_allowed", allowed=[])
+    cursor = None if query.cursor is None else _decode(query.cursor)
+    if cursor and query.page is not None:
+        raise ValidationError.one("cursor", "Cannot be given together with page")
+    page = query.page or 1
+    start = (page - 1) * query.limit if cursor is None else _counted(cursor)
+    end = start + query.limit
+    return Page(
+        items=list(items[start:end]),
+        pagination=Pagination(
+            page=None if cursor else page,
+            limit=query.limit,
+            total=None if cursor else len(items),
+            pages=None if cursor else -(-len(items) // query.limit),
+            total_is_estimate=False,
+            has_more=end < len(items),
+            next_cursor=_at(end) if end < len(items) else None,
+            prev_cursor=_at(max(0, start - query.limit)) if 0 < start < len(items) + query.limit else None,
+        ),
+    )
+
+
+def _at(start: int) -> str:
+    return _packed(_Cursor("", "after", [start]))
+
+
+def _counted(cursor: _Cursor) -> int:
+    match cursor:
+        case _Cursor(sort="", values=[int(start)]) if start >= 0:
+            return start
+        case _:
+            raise _not_ours()
+
+
 async def _count(read: Read, sql: str, filters: Sequence[Any]) -> int:
     """COUNTED + 1 stands for any number above COUNTED: nobody waits for millions to be counted."""
     return await read.value(f"SELECT count(*) FROM (SELECT FROM ({sql}) l LIMIT {COUNTED + 1}) c", *filters)  # noqa: S608
@@ -148,27 +188,33 @@ async def _count(read: Read, sql: str, filters: Sequence[Any]) -> int:
 
 def link_header(url: str, pagination: Pagination) -> str:
     """The value of `Link` (RFC 8288) for the list that `url` asked for: first, prev, next, last as they exist."""
+    base, same = _without_page(url)
+    begun = f"<{base}?{same}&" if same else f"<{base}?"
+
+    def link(rel: str, parameter: str, value: int | str) -> str:
+        # a number, or a cursor: neither has anything to encode
+        return f'{begun}{parameter}={value}>; rel="{rel}"'
+
+    page, links = pagination.page, [f'{begun[:-1]}>; rel="first"']
+    if page is not None and page > 1:
+        links.append(link("prev", "page", page - 1))
+    elif page is None and pagination.prev_cursor:
+        links.append(link("prev", "cursor", pagination.prev_cursor))
+    if page is not None and pagination.has_more and (page + 1) * pagination.limit <= COUNTED:
+        links.append(link("next", "page", page + 1))
+    elif pagination.next_cursor:
+        links.append(link("next", "cursor", pagination.next_cursor))
+    if pagination.pages and not pagination.total_is_estimate:
+        links.append(link("last", "page", pagination.pages))
+    return ", ".join(links)
+
+
+@lru_cache(maxsize=256)
+def _without_page(url: str) -> tuple[str, str]:
+    """(the URL up to its query, what of the query is the same on every page). Remembered: who lists, lists again."""
     whole, _, asked = url.partition("?")
     kept = [pair for pair in parse_qsl(asked, keep_blank_values=True) if pair[0] not in ("page", "cursor")]
-    base, same = quote(whole, safe="/%:@!$&'()*+,;=~[]"), urlencode(kept)
-
-    def link(rel: str, **replaced: int | str) -> str:
-        # a number, or a cursor: neither has anything to encode
-        text = "&".join([*([same] if same else []), *(f"{name}={value}" for name, value in replaced.items())])
-        return f'<{base}{"?" if text else ""}{text}>; rel="{rel}"'
-
-    page, links = pagination.page, [link("first")]
-    if page is not None and page > 1:
-        links.append(link("prev", page=page - 1))
-    elif page is None and pagination.prev_cursor:
-        links.append(link("prev", cursor=pagination.prev_cursor))
-    if page is not None and pagination.has_more and (page + 1) * pagination.limit <= COUNTED:
-        links.append(link("next", page=page + 1))
-    elif pagination.next_cursor:
-        links.append(link("next", cursor=pagination.next_cursor))
-    if pagination.pages and not pagination.total_is_estimate:
-        links.append(link("last", page=pagination.pages))
-    return ", ".join(links)
+    return quote(whole, safe="/%:@!$&'()*+,;=~[]"), urlencode(kept)
 
 
 def _keys(sort: str, listing: Listing, *, is_from_cursor: bool) -> list[_Key]:
@@ -217,7 +263,11 @@ def _encode(sort: str, direction: Literal["after", "before"], row: msgspec.Struc
     values = [msgspec.to_builtins(getattr(row, key.column)) for key in keys]
     if None in values:
         raise TypeError(f"The sort {sort!r} has a column that may be null.")
-    return urlsafe_b64encode(msgspec.json.encode(_Cursor(sort, direction, values))).rstrip(b"=").decode()
+    return _packed(_Cursor(sort, direction, values))
+
+
+def _packed(cursor: _Cursor) -> str:
+    return urlsafe_b64encode(msgspec.json.encode(cursor)).rstrip(b"=").decode()
 
 
 def _decode(text: str) -> _Cursor:

@@ -8,7 +8,7 @@ from cygnid.core.http import Services
 from cygnid.resources.deployments import queries
 from cygnid.resources.deployments.pushes import Outcome
 from cygnid.resources.deployments.queries import DeploymentRow
-from cygnid.resources.deployments.schemas import ENDS, DeploymentEvents, DeploymentStep, StepName
+from cygnid.resources.deployments.schemas import ENDS, DeploymentEvents, DeploymentStep, PushSource, StepName
 from cygnid.resources.logs import queries as logs
 from cygnid.resources.logs.lines import first_id
 from cygnid.resources.logs.store import wake_of
@@ -45,7 +45,7 @@ async def tell(services: Services, project: ProjectRow, outcomes: Sequence[Outco
     for outcome in outcomes:
         if outcome.deployment is not None:
             await say("", f"{_short(outcome.update.name)} → {project.name} · {outcome.environment}")
-            if not await _Story(services, outcome.deployment, say).tell():
+            if not await _Story(services, project, outcome.deployment, say).tell():
                 return
 
 
@@ -61,8 +61,8 @@ def _advice(project: ProjectRow, branch: str) -> list[str]:
 
 
 class _Story:
-    def __init__(self, services: Services, row: DeploymentRow, say: Say) -> None:
-        self._services, self._row, self._say = services, row, say
+    def __init__(self, services: Services, project: ProjectRow, row: DeploymentRow, say: Say) -> None:
+        self._services, self._project, self._row, self._say = services, project, row, say
         self._told: set[str] = set()
         self._waiting = False
 
@@ -123,17 +123,22 @@ class _Story:
                 f"  fix: {failure.hint}",
                 "What was pushed is stored; what was live before still is.",
             )
+        elif row.steps[0].status == "success" and row.steps[1].status == "skipped":
+            branch = row.source.branch if isinstance(row.source, PushSource) else None
+            await self._say(
+                f"{row.steps[1].message}. What was pushed is stored.",
+                f"  Build it all the same:  cygni deploy --branch {branch} --project {self._project.name}",
+            )
         else:
             why = "a newer deployment took its place" if row.status == "superseded" else "somebody canceled it"
             await self._say(f"Not deployed: {why}. What was pushed is stored.")
 
 
 def _phase(name: str, steps: Sequence[DeploymentStep]) -> str:
-    statuses = {step.status for step in steps}
-    if statuses <= {"skipped", "canceled"}:
-        return f"- {name:<8} {' '.join(sorted(statuses))}"
     took = f"{sum(step.duration_ms or 0 for step in steps) / 1000:.1f} s"
     if broken := next((step for step in steps if step.status == "failed"), None):
         return f"✗ {name:<8} {took:>8}  {broken.name}"
+    if steps[-1].status in ("skipped", "canceled"):
+        return f"- {name:<8} {steps[-1].status}"
     messages = [step.message for step in steps if step.message]
     return f"✓ {name:<8} {took:>8}  {messages[-1] if messages else ''}".rstrip()

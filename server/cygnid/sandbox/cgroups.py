@@ -5,7 +5,7 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,6 +14,10 @@ from cygnid.sandbox.spec import Limits
 
 _PERIOD_US = 100_000
 _V1 = ("memory", "pids", "cpu", "cpuacct")
+_V2 = ("cpu", "memory", "pids")
+_IO_V1, _IO_V2 = "blkio", "io"
+_USUAL_SHARES = 1024
+"""What version 1 calls a weight of 100."""
 
 
 def files_v2(limits: Limits) -> dict[str, str]:
@@ -38,6 +42,20 @@ def files_v1(limits: Limits) -> dict[str, dict[str, str]]:
             "cpu.cfs_quota_us": str(max(1000, int(limits.cpu * _PERIOD_US))),
         },
         "cpuacct": {},
+    }
+
+
+def weights_v2(weight: int) -> dict[str, str]:
+    """File → content of a version 2 group whose usual weight were 100. Those of the disk are there only where a
+    scheduler of the machine goes by them."""
+    return {"cpu.weight": str(weight), "io.weight": f"default {weight}", "io.bfq.weight": f"default {weight}"}
+
+
+def weights_v1(weight: int) -> dict[str, dict[str, str]]:
+    """Controller → file → content of version 1, likewise."""
+    return {
+        "cpu": {"cpu.shares": str(max(2, weight * _USUAL_SHARES // 100))},
+        _IO_V1: {"blkio.bfq.weight": str(weight)},
     }
 
 
@@ -163,13 +181,17 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Cgroups:
-    """The installation's own parent groups; `name` is part of the path, so several installations live side by side."""
+    """The installation's own parent groups; `name` is part of the path, so several installations live side by side.
+
+    What runs in the background has parents of its own, beside those of everything else: a weight counts among
+    siblings, and it is to give way to the programs outside of these groups too (the edge, the API, the database)."""
 
     version: Literal["v1", "v2"]
     parents: Mapping[str, Path]
+    background: Mapping[str, Path]
 
     @classmethod
-    def detect(cls, name: str, mounts: str) -> "Cgroups | None":
+    def detect(cls, name: str, mounts: str, *, background_weight: int) -> "Cgroups | None":
         """`mounts` is the text of /proc/self/mounts. None where this process may not make groups with limits."""
         unified: Path | None = None
         controllers: dict[str, Path] = {}
@@ -178,41 +200,61 @@ class Cgroups:
             if kind == "cgroup2":
                 unified = Path(target)
             elif kind == "cgroup":
-                controllers |= {flag: Path(target) for flag in flags.split(",") if flag in _V1}
+                controllers |= {flag: Path(target) for flag in flags.split(",") if flag in (*_V1, _IO_V1)}
         if set(_V1) <= controllers.keys():
-            found = cls(version="v1", parents={c: controllers[c] / name for c in _V1})
-            if unified is not None:
-                found = cls(version="v1", parents={**found.parents, "": unified / name})
+            roots, version = controllers | ({} if unified is None else {"": unified}), "v1"
         elif unified is not None:
-            found = cls(version="v2", parents={"": unified / name})
+            roots, version = {"": unified}, "v2"
         else:
             return None
-        return found if found.prepare() else None
+        found = cls(
+            version=version,
+            parents={controller: root / name for controller, root in roots.items() if controller != _IO_V1},
+            background={controller: root / f"{name}-background" for controller, root in roots.items()},
+        )
+        return found if found.prepare(background_weight) else None
 
-    def prepare(self) -> bool:
+    def prepare(self, background_weight: int) -> bool:
         """Make the parents; False where that is refused."""
         try:
-            for parent in self.parents.values():
+            for parent in (*self.parents.values(), *self.background.values()):
                 parent.mkdir(parents=True, exist_ok=True)
             if self.version == "v2":
-                for folder in (self.parents[""].parent, self.parents[""]):
-                    missing = [
-                        f"+{name}"
-                        for name in ("cpu", "memory", "pids")
-                        if name not in (folder / "cgroup.subtree_control").read_text(encoding="ascii").split()
-                    ]
-                    if missing:
-                        (folder / "cgroup.subtree_control").write_text(" ".join(missing), encoding="ascii")
+                root = self.parents[""].parent
+                for folder in (root, self.parents[""], self.background[""]):
+                    _delegate(folder, _V2)
+                if _IO_V2 in (root / "cgroup.controllers").read_text(encoding="ascii").split():
+                    _delegate(root, [_IO_V2])
+            self._weigh(background_weight)
         except OSError:
             return False
         return True
 
-    def group(self, name: str) -> Group:
-        folders = {controller: parent / name for controller, parent in self.parents.items()}
-        return Group(version=self.version, folders=folders)
+    def _weigh(self, weight: int) -> None:
+        wanted = {"": weights_v2(weight)} if self.version == "v2" else weights_v1(weight)
+        for controller, files in wanted.items():
+            for name, content in files.items():
+                file = self.background[controller] / name if controller in self.background else None
+                if file is not None and file.exists():
+                    file.write_text(content, encoding="ascii")
+
+    def group(self, name: str, *, background: bool = False) -> Group:
+        parents = self.background if background else self.parents
+        return Group(
+            version=self.version, folders={controller: parent / name for controller, parent in parents.items()}
+        )
 
     def remove(self) -> None:
         """Remove the parents, which must be empty."""
-        for parent in self.parents.values():
+        for parent in (*self.parents.values(), *self.background.values()):
             with contextlib.suppress(FileNotFoundError):
                 parent.rmdir()
+
+
+def _delegate(folder: Path, controllers: Iterable[str]) -> None:
+    """Let groups in this one have limits of these kinds. Raises OSError."""
+    control = folder / "cgroup.subtree_control"
+    given = control.read_text(encoding="ascii").split()
+    missing = [f"+{name}" for name in controllers if name not in given]
+    if missing:
+        control.write_text(" ".join(missing), encoding="ascii")

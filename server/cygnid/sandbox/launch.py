@@ -14,13 +14,13 @@ from typing import Protocol
 from cygnid.sandbox import ability as texts
 from cygnid.sandbox.ability import SandboxAbility
 from cygnid.sandbox.bubblewrap import Host, identity_files, options, overlay_folders
-from cygnid.sandbox.cgroups import Cgroups
+from cygnid.sandbox.cgroups import Cgroups, Group
 from cygnid.sandbox.identity import Identity
 from cygnid.sandbox.launched import Finished, Launched
 from cygnid.sandbox.output import CappedOutput, open_output
 from cygnid.sandbox.record import STATUS, Record
 from cygnid.sandbox.resolvers import resolvers
-from cygnid.sandbox.spec import Limits, SandboxSpec
+from cygnid.sandbox.spec import BACKGROUND_WEIGHT, Limits, SandboxSpec
 from cygnid.sandbox.starter import LaunchFailed, Starter
 
 _NOBODY = 65534
@@ -58,10 +58,20 @@ class Networks(Protocol):
 
 class Sandbox:
     """`name` is the installation's: its control groups are called by it. `folder` is on the file system where the
-    sandboxes' folders are; other uids must be able to traverse it and to execute `bwrap`."""
+    sandboxes' folders are; other uids must be able to traverse it and to execute `bwrap`. `background_weight` is what
+    everything in the background together weighs, where all the rest weighs 100, and each program beside it too."""
 
-    def __init__(self, *, name: str, folder: Path, bwrap: Path, networks: Networks | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        folder: Path,
+        bwrap: Path,
+        networks: Networks | None = None,
+        background_weight: int = BACKGROUND_WEIGHT,
+    ) -> None:
         self._name = name
+        self._background_weight = background_weight
         self._folder = folder
         self._starter = Starter(bwrap)
         self._networks = networks if os.geteuid() == 0 else None
@@ -75,11 +85,15 @@ class Sandbox:
         notes: list[str] = []
         root = os.geteuid() == 0
         mounts = await asyncio.to_thread(Path("/proc/self/mounts").read_text, "utf-8")
-        self._cgroups = await asyncio.to_thread(Cgroups.detect, self._name, mounts)
+        self._cgroups = await asyncio.to_thread(
+            Cgroups.detect, self._name, mounts, background_weight=self._background_weight
+        )
         if not root:
             notes.append(texts.NOT_ROOT)
         elif self._cgroups is None:
             notes.append(texts.NO_CGROUPS)
+        if self._cgroups is None and await asyncio.to_thread(_is_nice_grouped):
+            notes.append(texts.NICE_IS_GROUPED)
         if self._networks is not None:
             try:
                 await self._networks.prepare()
@@ -161,8 +175,8 @@ class Sandbox:
         launched = self._launched.get(name) or await self.adopt(folder)
         if launched is not None:
             await launched.kill()
-        if self._cgroups is not None:
-            group = self._cgroups.group(name)
+        for background in (False, True) if self._cgroups is not None else ():
+            group = self._cgroups.group(name, background=background)
             if group.exists:
                 await asyncio.to_thread(group.end)
 
@@ -223,7 +237,7 @@ class Sandbox:
         identity = identity_files(
             uid=os.getuid() if uid is None else uid, resolvers=resolvers(own_network=namespace is not None)
         )
-        group = None if self._cgroups is None else self._cgroups.group(spec.name)
+        group = self._group(spec.name, background=spec.limits.background)
         try:
             if group is not None:
                 group.create(spec.limits)
@@ -254,16 +268,20 @@ class Sandbox:
             disk_mb=spec.limits.disk_mb,
             written=written,
             stderr=str(spec.stderr),
+            background=spec.limits.background,
         )
         record.save(spec.folder)
         return record, (started.watcher_fd, started.init_fd)
 
     def _watch(self, record: Record, folder: Path, *, fds: tuple[int, int] | None) -> Launched:
-        group = None if self._cgroups is None else self._cgroups.group(record.name)
+        group = self._group(record.name, background=record.background)
         launched = Launched(record=record, folder=folder, group=group)
         self._launched[record.name] = launched
         launched.watch(fds, lambda: self._launched.pop(record.name, None))
         return launched
+
+    def _group(self, name: str, *, background: bool) -> Group | None:
+        return None if self._cgroups is None else self._cgroups.group(name, background=background)
 
     async def _try(self, host: Host) -> None:
         """Make a sandbox that does next to nothing. Raises LaunchFailed."""
@@ -311,6 +329,12 @@ class Sandbox:
         self._host = None
         notes.append(texts.NO_USER_NAMESPACES.format(reason=reason))
         return False
+
+
+def _is_nice_grouped() -> bool:
+    """A session is a scheduling group of its own (sched(7), autogroup), and each sandbox is a session."""
+    switch = Path("/proc/sys/kernel/sched_autogroup_enabled")
+    return switch.exists() and switch.read_text(encoding="ascii").strip() == "1"
 
 
 def _tail(path: Path, offset: int) -> str:

@@ -28,6 +28,11 @@ _AT_FDCWD, _AT_EMPTY_PATH = -100, 0x1000
 _OPEN_TREE_CLONE, _MOVE_MOUNT_F_EMPTY_PATH = 1, 4
 _MOUNT_READ_ONLY, _MOUNT_NO_SUID, _MOUNT_NO_DEVICES, _MOUNT_MAPPED = 1, 2, 4, 0x100000
 _MS_REC, _MS_SLAVE = 0x4000, 0x80000
+_SYS_IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30}
+_IOPRIO_WHO_PROCESS, _IOPRIO_IDLE = 1, 3 << 13
+_NICE = 10
+_OOM, _OOM_BACKGROUND = 500, 800
+"""When the whole machine is short of memory, tenants go before the platform, and what nobody visits goes first."""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -44,6 +49,8 @@ class Request(TypedDict):
     rlimits: list[tuple[int, int]]
     lower: str | None
     """Folder that the sandbox sees as `uid`'s own."""
+    background: bool
+    """To give way to all others, as far as nice and ionice go."""
 
 
 class Reply(TypedDict):
@@ -68,7 +75,9 @@ def become(request: Request, fds: list[int]) -> NoReturn:
     if request["lower"] is not None and request["uid"] is not None:
         give(os.path.realpath(request["lower"]), request["uid"])
     with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-        file.write("500")  # when the whole machine is short of memory, tenants go before the platform
+        file.write(str(_OOM_BACKGROUND if request["background"] else _OOM))
+    if request["background"]:
+        give_way()
     for which, value in request["rlimits"]:
         resource.setrlimit(which, (value, value))
     uid = request["uid"]
@@ -81,6 +90,15 @@ def become(request: Request, fds: list[int]) -> NoReturn:
         os.dup2(fd, target)
     os.closerange(len(moved), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     os.execve(request["argv"][0], request["argv"], {})
+
+
+def give_way() -> None:
+    """The disk's schedulers do not let the idle class starve, so nothing is lost for ever. Where the call is refused
+    (by the filter of a container, say) or unknown here, the disk goes by the nice value (ioprio_set(2))."""
+    os.setpriority(os.PRIO_PROCESS, 0, _NICE)
+    number = _SYS_IOPRIO_SET.get(os.uname().machine)
+    if number is not None:
+        _libc.syscall(number, _IOPRIO_WHO_PROCESS, 0, _IOPRIO_IDLE)
 
 
 class _MountAttributes(ctypes.Structure):

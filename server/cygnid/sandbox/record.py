@@ -44,6 +44,8 @@ class Record:
     written: tuple[str, ...]
     """Folders whose sum is held to `disk_mb`."""
     stderr: str
+    background: bool
+    """As `Limits` says: its control group is among those."""
 
     def save(self, folder: Path) -> None:
         _write(folder / RECORD, asdict(self))
@@ -63,6 +65,7 @@ class Record:
             disk_mb=data["disk_mb"],
             written=tuple(data["written"]),
             stderr=data["stderr"],
+            background=data.get("background", False),  # not in what was made by an older version
         )
 
 

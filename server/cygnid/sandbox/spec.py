@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+BACKGROUND_WEIGHT = 5
+"""Of what runs in the background: it gets on, and takes a twentieth from an application that wants the whole machine."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -20,6 +23,9 @@ class Limits:
     """Wall time; None: runs until it ends or is stopped."""
     output_bytes: int | None = None
     """Standard output and error together; of more, a note stands for what is between the beginning and the end."""
+    background: bool = False
+    """It gives way to everything that is not: processor and disk by weight in a control group and by nice and ionice,
+    memory by being the first to go when the machine has none left."""
 
 
 @dataclass(frozen=True, kw_only=True)

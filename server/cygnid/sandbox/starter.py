@@ -71,6 +71,7 @@ class Starter:
                     (resource.RLIMIT_NOFILE, _NOFILE if hard == resource.RLIM_INFINITY else min(hard, _NOFILE)),
                 ],
                 lower=None if lower is None else str(lower),
+                background=limits.background,
             )
             with contextlib.ExitStack() as ours:
 

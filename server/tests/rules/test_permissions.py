@@ -23,7 +23,7 @@ def matrix(operations: Sequence[Operation]) -> str:
 
 
 def _may(item: Operation, allowed: frozenset[Permission]) -> bool:
-    return item.needs in ("public", "any") or item.needs in allowed
+    return item.needs in ("public", "any", "session") or item.needs in allowed
 
 
 def test_the_matrix_is_what_was_agreed() -> None:

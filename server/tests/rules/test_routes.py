@@ -15,8 +15,8 @@ def unclear(operations: list[Operation]) -> list[str]:
         name = f"{item.method} {item.path}"
         if not _ID.match(item.id):
             found.append(f"{name}: the id {item.id} is not noun.verb")
-        if item.needs not in ("public", "any") and not isinstance(item.needs, Permission):
-            found.append(f"{name}: needs a permission, `any` or `public`")
+        if item.needs not in ("public", "any", "session") and not isinstance(item.needs, Permission):
+            found.append(f"{name}: needs a permission, `any`, `session` or `public`")
         if not item.summary.endswith("."):
             found.append(f"{name}: its docstring's first line is the summary, a sentence")
         if not item.path.startswith("/v1"):

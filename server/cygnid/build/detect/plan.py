@@ -1,11 +1,11 @@
 """From settings, cygni.toml, Procfile and detection to one Plan, in this order, saying which one decided what."""
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cygnid.build import cygni_toml
+from cygnid.build import cygni_toml, patterns
 from cygnid.build.base import BuildFailed, BuildSettings, Plan, ProcessPlan
 from cygnid.build.cygni_toml import CygniToml, ProcessSettings
 from cygnid.build.detect import procfile
@@ -14,6 +14,8 @@ from cygnid.build.detect.language import Found, Look
 from cygnid.build.detect.languages import LANGUAGES
 
 MAX_PROCESSES = 50
+MOST_CHANGED = 10_000
+"""Of more paths none is looked at: one of them will be watched."""
 API, DETECTED = "API settings", "detected"
 
 
@@ -77,6 +79,9 @@ def detect(
         reasons.append(f"release command: {release.value} ({release.source})")
     reasons += [f"process {name}: {choice.value} ({choice.source})" for name, choice in kept.items()]
     reasons += [f"note: {note}" for note in (found.notes if found else ())]
+    watched, watched_by = _watched(settings, toml)
+    if watched:
+        reasons.append(f"watch paths: {' '.join(watched)} ({watched_by})")
     if dotenv := next((name for name in below.names() if name in (".env", ".env.production")), None):
         reasons.append(f"note: {dotenv} is not loaded by the platform; set variables on the project.")
     language = found.language if found else ("static" if is_static else "procfile")
@@ -97,8 +102,28 @@ def detect(
         processes=tuple(_process(name, choice.value, toml.processes.get(name)) for name, choice in kept.items()),
         fallback=(toml.fallback or (found.fallback if found else None)) if is_static else None,
         env={**(found.env if found else {}), **toml.env},
+        watch_paths=watched,
         reasons=tuple(reasons),
     )
+
+
+def untouched(files: Files, settings: BuildSettings, changed: Collection[str]) -> str | None:
+    """Which watch paths there are, where none of the `changed` paths is one of them; None: something is to be built.
+    The cygni.toml that counts is always watched, since it may say what is watched and how it is built."""
+    try:
+        toml, root, source = _root(files, settings)
+    except BuildFailed:
+        return None  # the build says what is wrong
+    watched, _ = _watched(settings, toml)
+    own = posixpath.join(root if source == API else "", cygni_toml.NAME)
+    if not watched or len(changed) > MOST_CHANGED or own in changed or patterns.first_match(watched, changed):
+        return None
+    return ", ".join(watched[:5]) + (f" and {len(watched) - 5} more" if len(watched) > 5 else "")
+
+
+def _watched(settings: BuildSettings, toml: CygniToml) -> tuple[tuple[str, ...], str]:
+    """(patterns, who said them)."""
+    return (settings.watch_paths, API) if settings.watch_paths else (toml.watch_paths, cygni_toml.NAME)
 
 
 def _root(files: Files, settings: BuildSettings) -> tuple[CygniToml, str, str]:

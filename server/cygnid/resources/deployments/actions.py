@@ -367,9 +367,7 @@ async def _git_source(tx: Tx, project: ProjectRow, asked: DeploymentCreate) -> G
 async def _origin(tx: Tx, row: DeploymentRow) -> DeploymentRow | None:
     """The deployment of an upload or a commit that this one's artifact was made by, however often that was released
     since; None: its source is gone."""
-    found: DeploymentRow | None = row
-    while found is not None and isinstance(found.source, OtherDeployment):
-        found = await queries.deployment(tx, found.source.deployment_id)
+    found = await queries.origin(tx, row)
     if found is not None and isinstance(found.source, UploadSource):
         return found if await upload_queries.complete_upload(tx, found.source.upload_id) is not None else None
     return found

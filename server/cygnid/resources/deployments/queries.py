@@ -24,6 +24,7 @@ from cygnid.resources.deployments.schemas import (
     DeploymentQuery,
     DeploymentSource,
     DeploymentStep,
+    OtherDeployment,
     Status,
     StepName,
     Strategy,
@@ -134,6 +135,14 @@ def _text(value: object) -> str:
 async def deployment(read: Read, deployment_id: str) -> DeploymentRow | None:
     row = await read.one(DeploymentRow, f"{_SELECT} WHERE d.id = $1 AND d.removed_at IS NULL", deployment_id)
     return None if row is None else (await _placed(read, [row]))[0]
+
+
+async def origin(read: Read, row: DeploymentRow) -> DeploymentRow | None:
+    """The deployment that its artifact was made by, however often that was released since; None: it was deleted."""
+    found: DeploymentRow | None = row
+    while found is not None and isinstance(found.source, OtherDeployment):
+        found = await deployment(read, found.source.deployment_id)
+    return found
 
 
 async def deployments(read: Read, query: DeploymentQuery, conditions: Sequence[Condition]) -> Page[DeploymentRow]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
+from cygnid.build import patterns
 from cygnid.core.errors import FieldError, ValidationError
 from cygnid.resources.projects.schemas import BuildSettings, ProcessInput, ProjectSource
 from cygnid.settings import Settings
@@ -42,10 +43,17 @@ def labels(given: Mapping[str, str | None]) -> list[FieldError]:
 
 def build(settings: BuildSettings) -> list[FieldError]:
     folders = {"rootDir": settings.root_dir, "outputDir": settings.output_dir}
-    return [
+    found = [
         _wrong(f"build.{name}", "Must be a folder inside the repository, relative to its root")
         for name, folder in folders.items()
         if folder is not None and (folder.startswith("/") or ".." in folder.split("/"))
+    ]
+    if len(settings.watch_paths) > patterns.MOST:
+        found.append(_wrong("build.watchPaths", f"There are at most {patterns.MOST} patterns", "too_long"))
+    return found + [
+        _wrong(f"build.watchPaths[{index}]", problem.capitalize())
+        for index, pattern in enumerate(settings.watch_paths)
+        if (problem := patterns.problem(pattern))
     ]
 
 

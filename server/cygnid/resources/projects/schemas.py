@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
+from cygnid.build import patterns
 from cygnid.core.errors import NameTaken
 from cygnid.core.filters import Search, TimeQuery
 from cygnid.core.schemas import In, Out, Timestamp
@@ -13,6 +14,7 @@ ProjectStatus = Literal["active", "paused", "deleted"]
 EnvironmentType = Literal["production", "preview", "development", "custom"]
 Command = Annotated[str, Meta(min_length=1, max_length=4096)]
 Folder = Annotated[str, Meta(max_length=1024)]
+Pattern = Annotated[str, Meta(min_length=1, max_length=patterns.LONGEST)]
 Framework = Annotated[str, Meta(min_length=1, max_length=64)]
 Labels = dict[str, str]
 Branch = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -56,6 +58,9 @@ class BuildSettings(In, frozen=True, kw_only=True):
     build_command: Command | None = None
     output_dir: Folder | None = None
     release_command: Command | None = None
+    watch_paths: list[Pattern] = []
+    """A new commit that changes none of these is not built; empty: every commit is. As in .gitignore, from the
+    repository's top."""
 
 
 class BuildSettingsPatch(In, frozen=True, kw_only=True):
@@ -65,6 +70,7 @@ class BuildSettingsPatch(In, frozen=True, kw_only=True):
     build_command: Command | UnsetType | None = UNSET
     output_dir: Folder | UnsetType | None = UNSET
     release_command: Command | UnsetType | None = UNSET
+    watch_paths: list[Pattern] | UnsetType | None = UNSET
 
 
 class ProjectSource(In, frozen=True, kw_only=True):
@@ -171,6 +177,7 @@ class BuildSettingsOut(Out, frozen=True, kw_only=True):
     build_command: str | None
     output_dir: str | None
     release_command: str | None
+    watch_paths: list[str]
 
 
 class ProjectSourceOut(Out, frozen=True, kw_only=True):

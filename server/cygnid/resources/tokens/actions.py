@@ -25,7 +25,7 @@ from cygnid.core.plans import best
 from cygnid.resources.tokens import queries
 from cygnid.resources.tokens.access import changeable, nothing_more, own_permissions
 from cygnid.resources.tokens.queries import Credential, TokenRow
-from cygnid.resources.tokens.schemas import TokenEvent, TokenKind, TokenPatch
+from cygnid.resources.tokens.schemas import StoredKind, TokenEvent, TokenPatch
 
 MAX_OVERLAP_SECONDS = 86_400
 _INVALID = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
@@ -35,7 +35,7 @@ _INVALID = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 class NewToken:
     """What a caller asks for. A deploy token's project must exist in the team: the caller has looked."""
 
-    kind: TokenKind
+    kind: StoredKind
     name: str
     scopes: Sequence[str]
     team_id: str | None = None
@@ -109,6 +109,20 @@ async def issue(
     tx: Tx, actor: Actor, new: NewToken, *, user_id: str | None, request_id: str | None = None
 ) -> tuple[TokenRow, str]:
     """Store the token and record it, asking for no permission: for `create_token`, and for the installation itself."""
+    row, secret = await store(tx, new, user_id=user_id, created_by=actor.created_by)
+    after = {
+        "name": row.name,
+        "kind": row.kind,
+        "scopes": row.scopes,
+        "userId": user_id,
+        "expiresAt": row.expires_at and clock.text(row.expires_at),
+    }
+    await changes.record(tx, actor, TokenEvent.CREATED, _subject(row), after=after, request_id=request_id)
+    return row, secret
+
+
+async def store(tx: Tx, new: NewToken, *, user_id: str | None, created_by: str) -> tuple[TokenRow, str]:
+    """The token and its secret, unrecorded: a session's row in the audit log is that of the sign-in."""
     token_id, secret, now = new_id("tok"), token_format.mint(new.kind), clock.now()
     await tx.execute(
         """INSERT INTO tokens (id, kind, name, team_id, user_id, project_id, environment, secret_hash, prefix, last4,
@@ -128,19 +142,9 @@ async def issue(
         list(new.allowed_ips),
         new.expires_at,
         now,
-        actor.created_by,
+        created_by,
     )
-    row = await queries.token(tx, token_id)
-    assert row is not None
-    after = {
-        "name": row.name,
-        "kind": row.kind,
-        "scopes": row.scopes,
-        "userId": user_id,
-        "expiresAt": row.expires_at and clock.text(row.expires_at),
-    }
-    await changes.record(tx, actor, TokenEvent.CREATED, _subject(row), after=after, request_id=request_id)
-    return row, secret
+    return await _again(tx, token_id), secret
 
 
 async def update_token(

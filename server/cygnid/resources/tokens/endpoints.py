@@ -18,7 +18,7 @@ from cygnid.resources.tokens.access import TokenAccess, TokensAccess
 from cygnid.resources.tokens.actions import NewToken
 from cygnid.resources.tokens.queries import TokenRow
 from cygnid.resources.tokens.schemas import Me, RotateInput, Token, TokenInput, TokenPatch, TokensQuery, TokenWithSecret
-from cygnid.resources.users.queries import user
+from cygnid.resources.users.queries import shown, user
 from cygnid.resources.users.schemas import User
 
 _TOKEN = "/v1/tokens/{id}"  # noqa: S105  a path
@@ -150,17 +150,7 @@ async def _user(read: Read, actor: Actor) -> User | None:
         return None
     row = await user(read, actor.user_id)
     assert row is not None
-    return User(
-        id=row.id,
-        name=row.name,
-        email=row.email,
-        email_verified=row.email_verified,
-        two_factor_enabled=False,
-        is_instance_admin=row.is_instance_admin,
-        preferences=row.preferences,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-    )
+    return shown(row)
 
 
 async def _teams(read: Read, actor: Actor) -> list[TeamRef]:

@@ -1,5 +1,8 @@
 """What can happen to people."""
 
+from collections.abc import Mapping
+from typing import Any, Literal
+
 from cygnid.core import changes, clock
 from cygnid.core.actors import Actor
 from cygnid.core.db import Tx
@@ -7,6 +10,33 @@ from cygnid.core.ids import new_id
 from cygnid.resources.users import queries
 from cygnid.resources.users.queries import UserRow
 from cygnid.resources.users.schemas import EmailTaken, UserEvent
+
+
+async def record(
+    tx: Tx,
+    actor: Actor,
+    event: str,
+    user: UserRow,
+    *,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
+    result: Literal["success", "failed"] = "success",
+    request_id: str | None = None,
+) -> None:
+    """What happened to the user, in the log of each of their teams; of the installation when they are in none."""
+    for team_id in await queries.team_ids(tx, user.id) or [None]:
+        await changes.record(
+            tx,
+            actor,
+            event,
+            changes.Subject(type="user", id=user.id, name=user.name, team_id=team_id),
+            before=before,
+            after=after,
+            data=data,
+            result=result,
+            request_id=request_id,
+        )
 
 
 async def create_user(

@@ -1,6 +1,9 @@
 """What is said of people."""
 
 from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta
 
 from cygnid.core.errors import Conflict
 from cygnid.core.schemas import FreeMap, Out, Timestamp
@@ -8,6 +11,15 @@ from cygnid.core.schemas import FreeMap, Out, Timestamp
 
 class UserEvent(StrEnum):
     REGISTERED = "user.registered"
+    UPDATED = "user.updated"
+    SIGNED_IN = "user.signed_in"
+    SIGN_IN_FAILED = "user.sign_in_failed"
+    SIGNED_OUT = "user.signed_out"
+    PASSWORD_CHANGED = "user.password_changed"  # noqa: S105  an event
+    SESSION_REVOKED = "session.revoked"
+
+
+Name = Annotated[str, Meta(min_length=1, max_length=100)]
 
 
 class EmailTaken(Conflict):

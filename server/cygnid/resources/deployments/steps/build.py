@@ -11,6 +11,7 @@ from cygnid.resources.deployments import queries
 from cygnid.resources.deployments.steps.attempt import Attempt, StepFailed
 from cygnid.resources.env import queries as env
 from cygnid.resources.projects import queries as projects
+from cygnid.resources.projects.queries import ProjectRow
 from cygnid.source.base import Tree
 
 _SEALING_SECONDS = 120
@@ -31,13 +32,7 @@ async def build_artifact(attempt: Attempt, tree: Tree) -> Artifact:
         environment_id=row.environment_id,
         tree=tree.path,
         tree_digest=tree.digest,
-        settings=BuildSettings(
-            root_dir=project.build.root_dir,
-            install_command=project.build.install_command,
-            build_command=project.build.build_command,
-            output_dir=project.build.output_dir,
-            release_command=project.build.release_command,
-        ),
+        settings=build_settings(project),
         framework=project.framework,
         env=values,
         env_digest=digest.hex(),
@@ -59,6 +54,19 @@ async def build_artifact(attempt: Attempt, tree: Tree) -> Artifact:
             f"The build took longer than {minutes:g} minutes.",
             hint="Look at the last lines of its log for what it was doing; CYGNI_BUILD_TIMEOUT_SECONDS is the limit.",
         ) from error
+
+
+def build_settings(project: ProjectRow) -> BuildSettings:
+    """As a builder takes them."""
+    said = project.build
+    return BuildSettings(
+        root_dir=said.root_dir,
+        install_command=said.install_command,
+        build_command=said.build_command,
+        output_dir=said.output_dir,
+        release_command=said.release_command,
+        watch_paths=tuple(said.watch_paths),
+    )
 
 
 async def keep_artifact(tx: Tx, attempt: Attempt, artifact: Artifact) -> None:

@@ -148,12 +148,16 @@ async def _build(attempt: Attempt) -> None:
             await _begin_build(tx, attempt, "Building again: the worker was lost")
     try:
         fetched = await source.fetch_source(attempt)
+        why_not = await source.not_worth_building(attempt, fetched)
         async with attempt.begin() as tx:
             attempt.require_wanted()
-            steps = attempt.told("source", fetched.message, attempt.steps(source="success", build="running"))
+            steps = attempt.steps(source="success", build="running" if why_not is None else "skipped")
+            steps = attempt.told("source", fetched.message, attempt.told("build", why_not, steps))
             await source.keep_commit(tx, attempt, fetched.tree)
             await attempt.store_steps(tx, steps)
             await attempt.close_logs(tx, "source")
+        if why_not is not None:
+            raise Halted(why_not)
         artifact = await build.build_artifact(attempt, fetched.tree)
     finally:
         await source.remove_trees(attempt)

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import msgspec
 
+from cygnid.build.detect import FolderFiles, untouched
 from cygnid.core.db import Read, Tx, read
 from cygnid.core.schemas import plain
 from cygnid.resources.connections import actions as connections
+from cygnid.resources.deployments import queries
 from cygnid.resources.deployments.schemas import Commit, GitSource, PushSource
 from cygnid.resources.deployments.steps.attempt import Attempt, StepFailed
+from cygnid.resources.deployments.steps.build import build_settings
 from cygnid.resources.deployments.steps.remote import local_repository, remote
 from cygnid.resources.projects import actions as projects
 from cygnid.resources.uploads import queries as uploads
@@ -22,6 +25,8 @@ from cygnid.source.base import ArchiveSpec, GitRepository, GitSpec, SourceInvali
 class Fetched:
     tree: Tree
     message: str
+    since: str | None
+    """The commit that it was compared with."""
 
 
 async def fetch_source(attempt: Attempt) -> Fetched:
@@ -49,7 +54,7 @@ async def fetch_source(attempt: Attempt) -> Fetched:
         message = f"commit {tree.commit.sha[:12]}, {message}"
         attempt.say("source", f"{tree.commit.sha} {title}", *tree.notes)
     attempt.say("source", message)
-    return Fetched(tree=tree, message=message)
+    return Fetched(tree=tree, message=message, since=spec.since if isinstance(spec, GitSpec) else None)
 
 
 async def keep_commit(tx: Tx, attempt: Attempt, tree: Tree) -> None:
@@ -84,13 +89,46 @@ async def _spec(reader: Read, attempt: Attempt) -> ArchiveSpec | GitSpec:
         repository: GitRepository = local_repository(settings, attempt.project.id)
         if isinstance(row.source, GitSource):
             repository = await remote(reader, attempt.backends.secrets, attempt.project, row.source.repository_url)
-        return GitSpec(repository=repository, branch=row.source.branch, tag=row.source.tag, commit=row.commit_sha)
+        return GitSpec(
+            repository=repository,
+            branch=row.source.branch,
+            tag=row.source.tag,
+            commit=row.commit_sha,
+            since=await _since(reader, attempt),
+        )
     assert row.upload_id is not None
     upload = await uploads.complete_upload(reader, row.upload_id)
     if upload is None:
         raise StepFailed("source_unavailable", "The upload is gone.", hint="Upload the source again.")
     path = uploads.path(settings, upload.id)
     return ArchiveSpec(path=path, content_type=upload.content_type, sha256=upload.sha256)
+
+
+async def _since(reader: Read, attempt: Attempt) -> str | None:
+    """The commit that is live, where a new one may not be worth a build: nobody asked for this deployment, and paths
+    are watched. Where only its own cygni.toml begins to watch, that file has changed, which is always built."""
+    row, current = attempt.row, attempt.environment.current_deployment_id
+    if row.trigger != "git" or current is None:
+        return None
+    live = await queries.deployment(reader, current)
+    origin = None if live is None else await queries.origin(reader, live)
+    if live is None or live.digest is None or origin is None:
+        return None
+    artifact = await queries.artifact(reader, row.project_id, live.digest)
+    said = attempt.project.build.watch_paths or (artifact is not None and artifact.decided().watch_paths)
+    return origin.commit_sha if said else None
+
+
+async def not_worth_building(attempt: Attempt, fetched: Fetched) -> str | None:
+    """Why, in one sentence for people; None: it is to be built. Compared are the trees, whatever became of the branch
+    in between."""
+    tree, settings = fetched.tree, build_settings(attempt.project)
+    if tree.changed is None or fetched.since is None:
+        return None
+    watched = await asyncio.to_thread(untouched, FolderFiles(tree.path), settings, tree.changed)
+    if watched is None:
+        return None
+    return f"Not built: nothing in {watched} has changed since {fetched.since[:12]}, which is live"
 
 
 def _what(spec: GitSpec) -> str:
