@@ -131,6 +131,7 @@ def builder_of(settings: Settings, found: Programs, sandbox: Sandbox) -> Process
         limits=BuildLimits(seconds=settings.build_timeout_seconds),
         build_env=given,
         build_files=[_shown(text) for text in _words(settings.build_files)],
+        download_cache_bytes=settings.download_cache_bytes,
     )
 
 

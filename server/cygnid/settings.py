@@ -65,6 +65,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, Meta(description="Names what is the installation's own on the machine; set by `up`.")
     ] = "local"
     default_plan: Annotated[Literal["free", "pro", "enterprise"], Meta(description="The plan of a new team.")] = "pro"
+    registration: Annotated[
+        Literal["open", "invitation", "closed"],
+        Meta(description="Who may register: anybody, whoever was invited, nobody."),
+    ] = "invitation"
     pool_size: Annotated[int, Meta(description="Database connections of each process.", ge=2, le=100)] = 8
     max_upload_bytes: Annotated[int, Meta(description="The size of the largest archive that is taken.", ge=1)] = (
         512 << 20
@@ -109,6 +113,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = BACKGROUND_WEIGHT
     build_timeout_seconds: Annotated[float, Meta(description="How long a build may take.", gt=0)] = 1800.0
+    download_cache_bytes: Annotated[
+        int, Meta(description="What the downloads that builds of all projects share may take on the disk.", ge=0)
+    ] = 4 << 30
     release_timeout_seconds: Annotated[float, Meta(description="How long a release command may take.", gt=0)] = 600.0
     switch_timeout_seconds: Annotated[
         float, Meta(description="How long the edge may take to serve a new release.", gt=0)

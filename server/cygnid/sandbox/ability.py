@@ -25,15 +25,15 @@ NO_USER_NAMESPACES = (
 )
 NOT_ROOT = (
     "not run as root: all applications run as one user, in the machine's network; each process of an application has "
-    "its own memory limit, and CPU is not limited; builds give way to them by nice and ionice only. Run as root to hold "
-    "them apart"
+    "its own memory limit, and CPU is not limited; builds give way to them by nice and ionice only. Run as root to "
+    "hold them apart"
 )
 NO_CGROUPS = (
     "no control groups can be made: memory is limited per process only, CPU not at all, and builds give way to "
     "applications by nice and ionice only"
 )
 NICE_IS_GROUPED = (
-    "the kernel weighs sessions and not programs, so the nice value of builds counts for little: "
+    "the kernel may weigh sessions and not programs, and then the nice value of builds counts for little: "
     "`sysctl kernel.sched_autogroup_enabled=0` changes that"
 )
 NO_OVERLAY = "no overlay file system in a user namespace (Linux ≥ 5.11): applications cannot write into their release"

@@ -175,9 +175,9 @@ class Sandbox:
         launched = self._launched.get(name) or await self.adopt(folder)
         if launched is not None:
             await launched.kill()
-        for background in (False, True) if self._cgroups is not None else ():
-            group = self._cgroups.group(name, background=background)
-            if group.exists:
+        for background in (False, True):
+            group = self._group(name, background=background)
+            if group is not None and group.exists:
                 await asyncio.to_thread(group.end)
 
     async def close(self) -> None:

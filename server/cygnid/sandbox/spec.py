@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 BACKGROUND_WEIGHT = 5
-"""Of what runs in the background: it gets on, and takes a twentieth from an application that wants the whole machine."""
+"""Of what runs in the background: it gets on, and takes a twentieth from applications that want the whole machine."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -359,6 +359,20 @@ async def test_a_second_attempt_kills_the_first(shop: Workshop) -> None:
     assert shop.leftovers == []
 
 
+async def test_a_build_gives_way_to_what_runs(shop: Workshop) -> None:
+    settings = BuildSettings(build_command="echo nice $(nice); echo begun; sleep 600")
+    request = shop.request({"Procfile": "web: x"}, settings=settings)
+    building = asyncio.create_task(shop.builder.build(request))
+    async with asyncio.timeout(60):
+        await shop.said("begun")
+    groups = list(Path("/sys/fs/cgroup").glob(f"**/*-background/{request.id}.build"))
+    building.cancel()
+    await asyncio.wait({building})
+    assert "\nnice 10\n" in shop.log
+    if shop.sandbox.ability().cgroups != "none":
+        assert groups, "its control group is beside those of applications"
+
+
 async def test_unused_installations_go_with_the_last_release_that_needs_them(shop: Workshop) -> None:
     files = {"app.py": "import os\nos.environ['PORT']"}
     one = await shop.builder.build(shop.request(files))

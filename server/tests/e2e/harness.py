@@ -215,6 +215,7 @@ class Installation:
         env = {name: value for name, value in os.environ.items() if not name.startswith("CYGNI_")}
         # an installation of a test reserves no users of the machine
         own = {"CYGNI_UID_BASE": str(self.uid_base), "CYGNI_APPS_HOST": "127.0.0.1"}
+        own |= {"CYGNI_BUILD_WEIGHT": "100"}  # tests do not wait for what else this machine does
         return {**env, **own, **self.env, **more}
 
 
