@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cygni import OMIT
+from cygni_cli.command import NounGroup, command
+from cygni_cli.commands.deploy import team_id
+from cygni_cli.commands.logs import Since
+from cygni_cli.context import Context
+from cygni_cli.errors import CliError
+from cygni_cli.output import Result, Table
+
+if TYPE_CHECKING:
+    from cygni import Omit
+    from cygni.types import AuditLogsListResult, AuditRow
+
+RESULTS = ("success", "denied", "failed")
+INSTALLATION = "null"
+"""How the API names the chain of what belongs to no team."""
+
+audit = NounGroup(
+    name="audit",
+    help="The audit log: what was done, by whom, and that nobody altered it.",
+    places={
+        "list": ("audit:list_rows", "The latest rows."),
+        "get": ("audit:get", "One row, with what was before and after."),
+        "verify": ("audit:verify", "Compute the chain of hashes again."),
+    },
+)
+
+
+def of_chain(function: Any) -> Any:
+    """--team and --installation."""
+    function = click.option("--installation", is_flag=True, help="What belongs to no team; needs instance:admin.")(
+        function
+    )
+    return click.option("--team", help="Its slug or id.")(function)
+
+
+def chain(ctx: Context, team: str | None, *, installation: bool) -> str | Omit:
+    """The API's name of the chain that the options choose; without one the API chooses."""
+    if team and installation:
+        raise click.UsageError("--team and --installation are two chains: give one.")
+    if installation:
+        return INSTALLATION
+    return team_id(ctx, team) if team else OMIT
+
+
+@command(
+    examples=[
+        "cygni audit                                        the last 20 rows",
+        "cygni audit list --result denied --since 1d        what was refused",
+        "cygni audit list --action env.revealed --project shop --json",
+    ]
+)
+@of_chain
+@click.option("--project", "-p", help="Of this project only.")
+@click.option("--environment", "-e", help="Of environments of this name only.")
+@click.option("--actor", "actors", multiple=True, help="The id of who did it: user_…, tok_….")
+@click.option("--action", "actions", multiple=True, help="deployment.created, env.revealed, access.denied, …")
+@click.option("--resource", "resources", multiple=True, help="The id of what it was done to.")
+@click.option("--result", "results", multiple=True, type=click.Choice(RESULTS))
+@click.option("--ip", "addresses", multiple=True, help="From this address.")
+@click.option("--since", type=Since(), help="A time, or 10m, 2h, 1d.")
+@click.option("--until", type=Since(), help="A time, or 10m, 2h, 1d.")
+@click.option("--limit", "-n", default=20, type=click.IntRange(1, 100), help="How many. Default: 20.")
+def list_rows(
+    ctx: Context,
+    *,
+    team: str | None,
+    installation: bool,
+    project: str | None,
+    environment: str | None,
+    actors: tuple[str, ...],
+    actions: tuple[str, ...],
+    resources: tuple[str, ...],
+    results: tuple[AuditLogsListResult, ...],
+    addresses: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    limit: int,
+) -> Result:
+    """List what was done, newest first."""
+    items = ctx.client.audit_logs.list(
+        team_id=chain(ctx, team, installation=installation),
+        project_id=project or OMIT,
+        environment=environment or OMIT,
+        actor_id=actors or OMIT,
+        action=actions or OMIT,
+        resource_id=resources or OMIT,
+        result=results or OMIT,
+        ip=addresses or OMIT,
+        since=since or OMIT,
+        until=until or OMIT,
+        limit=limit,
+    ).items
+    rows = [(one.id, _time(one), _who(one), one.action, _what(one), one.result) for one in items]
+    return Result(items, Table(("ROW", "AT", "BY", "ACTION", "ON", "RESULT"), rows, "No rows."))
+
+
+@command(examples=["cygni audit get aud_01kav9g3mge9h9vg1jj30g6p7f"])
+@click.argument("row")
+def get(ctx: Context, *, row: str) -> Result:
+    """Show one row of the audit log, whole."""
+    one = ctx.client.audit_logs.get(row)
+    said = one.to_dict()
+    actor: dict[str, Any] = said.get("actor") or {}
+    shown = [
+        (name, value)
+        for name, value in (
+            ("at", _time(one)),
+            ("by", _who(one)),
+            ("token", actor.get("tokenId")),
+            ("from", actor.get("ip")),
+            ("action", one.action),
+            ("on", _what(one)),
+            ("project", one.project_id),
+            ("environment", one.environment),
+            ("result", one.result),
+            ("reason", one.reason),
+            *((f"before.{name}", value) for name, value in (said.get("before") or {}).items()),
+            *((f"after.{name}", value) for name, value in (said.get("after") or {}).items()),
+            ("request", one.request_id),
+            ("chain", f"{one.team_id or 'the installation'}, row {one.seq}"),
+            ("hash", one.hash),
+        )
+        if value is not None
+    ]
+    return Result(one, Table(("FIELD", "VALUE"), shown, "It says nothing."))
+
+
+@command(examples=["cygni audit verify", "cygni audit verify --installation --json"])
+@of_chain
+@click.option("--from", "first", type=click.IntRange(1), help="The first row's seq. Default: 1.")
+@click.option("--to", "last", type=click.IntRange(1), help="The last row's seq. Default: the newest.")
+def verify(ctx: Context, *, team: str | None, installation: bool, first: int | None, last: int | None) -> Result:
+    """Have the API compute a chain's hashes again: no row altered, none missing. Ends with 1 if one is."""
+    found = ctx.client.audit_logs.verify(
+        team_id=chain(ctx, team, installation=installation),
+        from_seq=first or OMIT,
+        to_seq=last or OMIT,
+    )
+    if found.valid:
+        return Result(
+            found, [f"{found.checked_rows} rows are as they were written; the chain ends at {found.head_seq}."]
+        )
+    error = CliError(
+        f"The audit log was altered: row {found.first_bad_seq} is not what was written.",
+        why=f"Its hash, or the one before it, does not fit; {found.checked_rows} rows were read.",
+        fix="Keep a copy of the database, then compare with an export made earlier.",
+        code="chain_broken",
+    )
+    return Result(found, error=error)
+
+
+def _time(row: AuditRow) -> str | None:
+    return row.to_dict().get("createdAt")
+
+
+def _who(row: AuditRow) -> str | None:
+    return row.actor and (row.actor.name or row.actor.id)
+
+
+def _what(row: AuditRow) -> str | None:
+    thing = row.resource
+    return thing and f"{thing.type} {thing.name or thing.id or ''}".rstrip()
