@@ -1,6 +1,7 @@
 """How a deployment's row goes on: every status it takes is recorded, in its timeline and for everybody who listens."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -222,7 +223,8 @@ def stepped(step: DeploymentStep, status: Any) -> DeploymentStep:
                 step, status=status, started_at=None, finished_at=None, duration_ms=None, message=step.message
             )
         case _:
-            began = step.started_at or now
+            # an answer's times are text, also in a step that was just made
+            began = now if step.started_at is None else datetime.fromisoformat(str(step.started_at))
             spent = max(0, round((now - began).total_seconds() * 1000))
             return msgspec.structs.replace(step, status=status, started_at=began, finished_at=now, duration_ms=spent)
 
