@@ -12,7 +12,9 @@ from cygnid.core.paging import Condition, Listing, LogQuery, fetch, filtered, wh
 from cygnid.core.schemas import Page
 from cygnid.resources.logs.lines import LATEST_MS, first_id, line_id, milliseconds
 from cygnid.resources.logs.schemas import Level, LinesQuery, LogLine, RequestLog, Source, Stream, StreamQuery
+from cygnid.resources.teams.queries import Parts, in_parts
 
+_DEPLOYMENTS = Listing(select="SELECT id FROM deployments", sorts={})
 LINES = Listing(
     select="""SELECT id, timestamp, project_id, environment, source, level, stream, message, truncated, deployment_id,
         step, process, instance_id, request_id, request FROM log_lines""",
@@ -66,8 +68,15 @@ def of_project(project_id: str, environment: str | None) -> Condition:
     return where("project_id = $1 AND environment = $2", project_id, environment)
 
 
-def of_teams(team_ids: Sequence[str]) -> Condition:
-    return where("project_id IN (SELECT projects.id FROM projects WHERE projects.team_id = ANY($1))", team_ids)
+def of_parts(parts: Parts) -> Condition:
+    of_team = "project_id IN (SELECT projects.id FROM projects WHERE projects.team_id = ANY($1))"
+    return in_parts(parts, team=of_team, project="project_id", environment="environment")
+
+
+async def are_deployments(read: Read, ids: Sequence[str], within: Condition) -> bool:
+    """Whether each is one for whose project and environment `within` holds."""
+    sql, values = filtered(_DEPLOYMENTS, [within, where("id = ANY($1) AND removed_at IS NULL", ids)])
+    return await read.value(f"SELECT count(*) FROM ({sql}) found", *values) == len(set(ids))  # noqa: S608  constant
 
 
 def of_deployment(deployment_id: str) -> Condition:

@@ -73,6 +73,19 @@ class Shop:
         }
         return LogStream(path=path, **given | fields)
 
+    async def deployed(self, deployment_id: str) -> None:
+        """The row of a deployment, which has ended."""
+        async with db.begin(self.pool) as tx:
+            await tx.execute(
+                """INSERT INTO deployments (id, project_id, environment_id, environment, type, trigger, status,
+                       strategy, labels, source, nonce, steps, finished_at, created_at, updated_at, created_by)
+                   VALUES ($1, $2, $3, 'production', 'deploy', 'api', 'success', 'rolling', '{}', '{}', '', '[]', now(),
+                       now(), now(), 'system')""",
+                deployment_id,
+                self.project_id,
+                self.environment_id,
+            )
+
     async def close(self, path: Path) -> None:
         async with db.begin(self.pool) as tx:
             await actions.close_stream(tx, path)

@@ -105,12 +105,23 @@ async def test_nothing_is_counted_and_pages_follow_each_other(shop: Shop, api: A
     ],
 )
 async def test_filters_narrow(shop: Shop, api: Api, query: dict[str, str], expected: set[str]) -> None:
+    for deployment in ("dep_1", "dep_2"):
+        await shop.deployed(deployment)
     async with db.begin(shop.pool) as tx:
         await actions.system_line(tx, shop.project_id, None, "note")
     await written(shop, "a", "web\n", process="web", instance_id="inst_1", deployment_id="dep_1")
     await written(shop, "b", "oops\n", stream="stderr", process="worker", instance_id="inst_2", deployment_id="dep_2")
     await written(shop, "c", "build\n", source="build", stream=None, step="build", deployment_id="dep_1")
     assert set(await messages(await api.owner(), projectId=shop.project_id, **query)) == expected
+
+
+async def test_a_deployment_that_is_not_the_callers_is_not_found(shop: Shop, api: Api) -> None:
+    await shop.deployed("dep_1")
+    owner, outsider = await api.owner(), await api.outsider()
+    assert await messages(owner, deploymentId="dep_1") == []
+    for unknown in ("dep_2", "dep_1,dep_2", "nonsense"):
+        assert await refused(owner, deploymentId=unknown) == (404, "not_found")
+    assert await refused(outsider, deploymentId="dep_1") == (404, "not_found")
 
 
 @pytest.mark.parametrize("text", ["100% \\ sure", "under_score", "C:\\temp", "'; DROP TABLE log_lines; --"])
