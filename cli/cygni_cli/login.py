@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import click
 
 from .errors import CliError
 
@@ -14,28 +17,36 @@ if TYPE_CHECKING:
 
     from .context import Context
 
+PASSWORD_STDIN = "--password-stdin"  # noqa: S105  an option
+"""One that reads a password from stdin."""
+
 
 def ask_and_keep(ctx: Context, *, url: str | None, token: str | None = None) -> Me:
     """Ask for what is missing, check it by /v1/me, keep it. Returns Me; raises CliError for a token of no use."""
-    from cygni import (  # noqa: PLC0415 - `--help` needs no SDK
-        DEFAULT_BASE_URL,
-        AuthenticationError,
-        ConfigurationError,
-        login_file,
-        read_login,
-    )
+    url = url_of_api(ctx, url)
+    return keep(url, token or ctx.ask("Token", flag="--token-stdin", hidden=True))
 
-    from .client import Client  # noqa: PLC0415
 
-    if url is None:
-        url = os.environ.get("CYGNI_API_URL")
+def url_of_api(ctx: Context, url: str | None) -> str:
+    """As told, else CYGNI_API_URL, else asked for, where the last one is offered."""
+    from cygni import DEFAULT_BASE_URL, ConfigurationError, read_login  # noqa: PLC0415 - `--help` needs no SDK
+
+    url = url or os.environ.get("CYGNI_API_URL")
     if url is None:
         try:
             kept = read_login()
         except ConfigurationError:
             kept = None  # this call is about to write it anew
         url = ctx.ask("URL of the API", flag="--url", default=kept.api_url if kept else DEFAULT_BASE_URL)
-    token = token or ctx.ask("Token", flag="--token-stdin", hidden=True)
+    return url
+
+
+def keep(url: str, token: str) -> Me:
+    """Check a token by /v1/me and keep it, with its URL. Returns Me; raises CliError for one of no use."""
+    from cygni import AuthenticationError, login_file  # noqa: PLC0415
+
+    from .client import Client  # noqa: PLC0415
+
     with Client(api_key=token, base_url=url) as client:
         try:
             me = client.me.get()
@@ -49,6 +60,19 @@ def ask_and_keep(ctx: Context, *, url: str | None, token: str | None = None) -> 
             ) from error
         _keep(login_file(), {"apiUrl": client.base_url, "apiKey": token})
     return me
+
+
+def read_password(ctx: Context, *, from_stdin: bool, new: bool = False) -> str:
+    """From stdin, else asked for; a new one twice."""
+    if from_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+        if not password:
+            raise click.UsageError(f"{PASSWORD_STDIN}: there was nothing on stdin.")
+        return password
+    password = ctx.ask("New password" if new else "Password", flag=PASSWORD_STDIN, hidden=True)
+    if new and ctx.ask("Again", flag=PASSWORD_STDIN, hidden=True) != password:
+        raise click.UsageError("The two passwords differ.")
+    return password
 
 
 def _keep(path: Path, login: dict[str, str]) -> None:

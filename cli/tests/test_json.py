@@ -50,6 +50,9 @@ CALLS: dict[str, tuple[str, ...]] = {
     "audit get": ("{row}",),
     "audit verify": (),
     "login": ("--token-stdin",),
+    "register": ("--email", "{unheard_of}@example.com", "--name", "Bo", "--password-stdin"),
+    "sessions list": (),
+    "sessions revoke": ("--others",),
     "logout": (),
     "whoami": (),
     "api": ("GET", "/v1/projects", "-f", "limit=1"),
@@ -103,7 +106,7 @@ def test_on_wrong_usage(cygni, name):
     assert ran.json["error"]["code"] == "usage"
 
 
-@pytest.mark.parametrize("name", [name for name in CALLS if name not in (*LOCAL, "login", "doctor")])
+@pytest.mark.parametrize("name", [name for name in CALLS if name not in (*LOCAL, "login", "register", "doctor")])
 def test_without_a_login(anonymous, name):
     ran = anonymous(*name.split(), *CALLS[name], "--json")
     assert ran.code == 1

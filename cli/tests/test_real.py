@@ -16,6 +16,7 @@ from cygni import CygniClient
 from tests.e2e.harness import Installation, until
 from tests.test_json import CALLS, HELLO, IN_PROJECT
 
+BY_SESSION = ("sessions",)
 BROKEN = 'import os\nport = os.environ["PORT"]\nraise SystemExit("the reason is here")\n'
 SLOW = BROKEN.replace("raise", "import time; time.sleep(3600)\nraise")
 
@@ -25,11 +26,17 @@ def installation():
     with tempfile.TemporaryDirectory(prefix="cygni-test-") as name:
         folder = Path(name)
         folder.chmod(0o711)
-        made = Installation(folder, folder / "toolchains", env={"CYGNI_DEFAULT_PLAN": "enterprise"})
+        made = Installation(
+            folder, folder / "toolchains", env={"CYGNI_DEFAULT_PLAN": "enterprise", "CYGNI_REGISTRATION": "open"}
+        )
         try:
             made.up()
             for message in ("first", "second"):
                 made.cygni("deploy", HELLO, "--project", "shop", "--message", message)
+            with CygniClient("", base_url=made.summary["apiUrl"]) as nobody:
+                owner = {"email": "ada@example.com", "password": "three unlikely words"}
+                nobody.auth.register(**owner, name="Ada", setup_code=made.summary["setupCode"])
+                made.session = nobody.auth.login(**owner).secret
             yield made
         finally:
             made.stop()
@@ -43,6 +50,8 @@ def real(anonymous, home, installation, monkeypatch):
 
     def call(*args):
         monkeypatch.setattr("sys.stdin", io.StringIO(f"{installation.token}\n"))
+        if args[0] in BY_SESSION and os.environ["CYGNI_API_KEY"] == installation.token:
+            monkeypatch.setenv("CYGNI_API_KEY", installation.session)
         return anonymous(*args)
 
     return call
@@ -130,7 +139,7 @@ def test_a_server_that_sends_less_and_more(real, home, name, monkeypatch):
         assert real(*name.split(), *arguments, *more).code in (0, 1)
 
 
-NO_TOKEN = ("login", "logout", "completion", "doctor", "git credential")
+NO_TOKEN = ("login", "register", "logout", "completion", "doctor", "git credential")
 
 
 @pytest.mark.parametrize("name", [name for name in CALLS if name not in NO_TOKEN])

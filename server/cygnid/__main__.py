@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
 
     verb("openapi", "print the public contract, openapi.json", data=False, json=False)
     verb("doctor", "look at everything and say what to do about what is wrong")
+    verb("setup-code", "a new code with which the owner registers, for whoever owns the data folder")
     token = verb("token", "mint a token of the owner, for whoever owns the data folder")
     token.add_argument("--minutes", type=int, help="how long it is good for; without end by default")
     return parser

@@ -22,6 +22,7 @@ from cygnid.core.work import Work, Worker, overdue_seconds, works_in
 from cygnid.git import tasks as git
 from cygnid.git.server import GitServer
 from cygnid.resources.audit import tasks as audit
+from cygnid.resources.auth import tasks as auth
 from cygnid.resources.deployments import tasks as deployments
 from cygnid.resources.deployments import watching
 from cygnid.resources.instances import tasks as instances
@@ -37,6 +38,7 @@ TASKS: tuple[ModuleType, ...] = (
     platform,
     projects,
     audit,
+    auth,
     logs,
     uploads,
     instances,

@@ -2,47 +2,79 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from cygni import login_file, resolve
+from cygni import OMIT, APIStatusError, login_file, read_login, resolve
 from cygni.types import Token
+from cygni_cli.client import Client
 from cygni_cli.command import command
 from cygni_cli.context import Context
-from cygni_cli.login import ask_and_keep, name_of
+from cygni_cli.login import PASSWORD_STDIN, ask_and_keep, keep, name_of, read_password, url_of_api
 from cygni_cli.output import Result
+
+if TYPE_CHECKING:
+    from cygni.types import Me
 
 
 @command(
     examples=[
-        "cygni login                                             asks for both",
-        "cygni login --url http://127.0.0.1:8000/v1",
+        "cygni login                                             asks for URL and token",
+        "cygni login --email ada@example.com                     a password instead: a session of twelve hours",
         "pass show cygni | cygni login --url https://… --token-stdin",
     ]
 )
 @click.option("--url", help="URL of the API. Default: CYGNI_API_URL, then the last one.")
 @click.option("--token-stdin", is_flag=True, help="Read the token from stdin.")
-def login(ctx: Context, *, url: str | None, token_stdin: bool) -> Result:
+@click.option("--email", help="Sign in with this address and its password.")
+@click.option(PASSWORD_STDIN, is_flag=True, help="Read the password from stdin.")
+def login(ctx: Context, *, url: str | None, token_stdin: bool, email: str | None, password_stdin: bool) -> Result:
     """Keep the URL of an API and a token for it, after a look whether they fit."""
+    if email is not None:
+        url = url_of_api(ctx, url)
+        me = _sign_in(url, email, read_password(ctx, from_stdin=password_stdin))
+        return _logged_in(me)
     token = sys.stdin.readline().strip() if token_stdin else None
     if token == "":
         raise click.UsageError("--token-stdin: there was nothing on stdin.")
-    me = ask_and_keep(ctx, url=url, token=token)
-    after = ["Deploy a directory: cygni deploy"]
-    if os.environ.get("CYGNI_API_KEY"):
-        after = ["CYGNI_API_KEY is set: it is used instead of this login until it is unset."]
-    target = resolve(None, None, {**os.environ, "CYGNI_API_KEY": "", "CYGNI_API_URL": ""})
-    data = {"apiUrl": target.base_url, "file": str(login_file()), **me.to_dict()}
-    return Result(data, [f"Logged in to {target.base_url} as {name_of(me)}"], after)
+    return _logged_in(ask_and_keep(ctx, url=url, token=token))
+
+
+@command(
+    examples=[
+        "cygni register --email ada@example.com --name Ada --setup-code BCDF-GHJK-LMNP-QRST-VWXZ",
+        "pass show cygni | cygni register --url https://… --email ada@example.com --name Ada --password-stdin",
+    ]
+)
+@click.option("--url", help="URL of the API. Default: CYGNI_API_URL, then the last one.")
+@click.option("--email", help="What you sign in with.")
+@click.option("--name", help="What others see of you.")
+@click.option("--setup-code", help="The one that `cygnid up` printed: you own the installation.")
+@click.option(PASSWORD_STDIN, is_flag=True, help="Read the password from stdin.")
+def register(
+    ctx: Context, *, url: str | None, email: str | None, name: str | None, setup_code: str | None, password_stdin: bool
+) -> Result:
+    """Register with an installation, and sign in."""
+    url = url_of_api(ctx, url)
+    with Client("", url) as client:
+        if setup_code is None and ctx.interactive and client.auth.methods().registration == "setup":
+            setup_code = ctx.ask("Setup code", flag="--setup-code")
+        email = email or ctx.ask("E-mail address", flag="--email")
+        name = name or ctx.ask("Name", flag="--name")
+        password = read_password(ctx, from_stdin=password_stdin, new=True)
+        client.auth.register(email=email, name=name, password=password, setup_code=setup_code or OMIT)
+    return _logged_in(_sign_in(url, email, password))
 
 
 @command(examples=["cygni logout"])
 def logout(ctx: Context) -> Result:
-    """Forget URL and token. The token stays valid: `cygni tokens revoke` ends one."""
+    """Forget URL and token. A session ends; an API token stays valid: `cygni tokens revoke` ends one."""
     path = login_file()
     was_there = path.exists()
+    ended = _end_session() if was_there else False
     path.unlink(missing_ok=True)
-    return Result({"removed": was_there}, ["Logged out" if was_there else "There was no login"])
+    return Result({"removed": was_there, "ended": ended}, ["Logged out" if was_there else "There was no login"])
 
 
 @command(examples=["cygni whoami", "cygni whoami --json"])
@@ -58,3 +90,33 @@ def whoami(ctx: Context) -> Result:
         *(f"team   {team.slug} ({team.role_name or 'no role'})" for team in me.teams or ()),
     ]
     return Result({"apiUrl": ctx.client.base_url, **me.to_dict()}, lines)
+
+
+def _sign_in(url: str, email: str, password: str) -> Me:
+    with Client("", url) as client:
+        session = client.auth.login(email=email, password=password)
+    return keep(url, session.secret)
+
+
+def _logged_in(me: Me) -> Result:
+    after = ["Deploy a directory: cygni deploy"]
+    if os.environ.get("CYGNI_API_KEY"):
+        after = ["CYGNI_API_KEY is set: it is used instead of this login until it is unset."]
+    target = resolve(None, None, {**os.environ, "CYGNI_API_KEY": "", "CYGNI_API_URL": ""})
+    data = {"apiUrl": target.base_url, "file": str(login_file()), **me.to_dict()}
+    return Result(data, [f"Logged in to {target.base_url} as {name_of(me)}"], after)
+
+
+def _end_session() -> bool:
+    """Whether the login that is kept was a session that has ended now."""
+    from cygni import ConfigurationError, CygniError  # noqa: PLC0415
+
+    try:
+        kept = read_login()
+        if kept is None or not kept.api_key.startswith("cygs_"):
+            return False
+        with Client(kept.api_key, kept.api_url, max_retries=0) as client:
+            client.auth.logout()
+    except (APIStatusError, ConfigurationError, CygniError):
+        return False  # it has ended before, or nobody can be told: it ends by itself
+    return True

@@ -29,6 +29,7 @@ from cygnid.up.report import Reporter, Summary, UpFailed, follow
 from cygnid.up.supervisor import Options, Supervisor
 
 DEFAULT_PORT = 8000
+SETUP_HINT = "for a day: cygni register; `cygnid setup-code` makes another"
 _LOG_CEILING = 64 * 1024 * 1024
 _STARTING_SECONDS = 10
 
@@ -217,6 +218,7 @@ def _show(summary: Summary, *, as_json: bool) -> None:
         f"  API   {summary['apiUrl']}",
         f"  apps  {summary['appsUrl']}",
         *([f"  token {summary['token']}   (shown once; `cygnid token` makes another)"] if summary["token"] else []),
+        *([f"  setup {summary['setupCode']}   ({SETUP_HINT})"] if summary["setupCode"] else []),
         f"  data  {summary['dataDir']}",
     ]
     print("\n".join(lines), flush=True)

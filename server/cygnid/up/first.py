@@ -8,6 +8,7 @@ from cygnid.core.access import Permission
 from cygnid.core.actors import SYSTEM
 from cygnid.core.errors import NotFound
 from cygnid.core.plans import PlanName
+from cygnid.resources.auth.actions import give_setup_code
 from cygnid.resources.permissions.actions import add_owner
 from cygnid.resources.teams.actions import create_team
 from cygnid.resources.tokens.actions import NewToken, issue
@@ -23,6 +24,8 @@ class FirstOwner:
     user_id: str
     token: str | None
     """Only from the call that made them."""
+    setup_code: str | None
+    """Likewise: with it the user registers a name, an address and a password."""
 
 
 async def ensure_first_owner(pool: db.Pool, plan: PlanName = "pro") -> FirstOwner:
@@ -32,23 +35,34 @@ async def ensure_first_owner(pool: db.Pool, plan: PlanName = "pro") -> FirstOwne
         await tx.execute("SELECT pg_advisory_xact_lock(hashtext($1))", _FACT)
         if (fact := await tx.value("SELECT value FROM installation WHERE name = $1", _FACT)) is not None:
             team_id, user_id = fact.split()
-            return FirstOwner(team_id=team_id, user_id=user_id, token=None)
+            return FirstOwner(team_id=team_id, user_id=user_id, token=None, setup_code=None)
         user = await create_user(tx, SYSTEM, name="Owner", email=None, is_instance_admin=True)
         team = await create_team(tx, SYSTEM, name="Default", slug="default", plan=plan)
         await add_owner(tx, SYSTEM, team_id=team.id, user_id=user.id)
         token = await _owner_token(tx, user.id, name="first token")
+        code = await give_setup_code(tx, user.id)
         await tx.execute("INSERT INTO installation (name, value) VALUES ($1, $2)", _FACT, f"{team.id} {user.id}")
-        return FirstOwner(team_id=team.id, user_id=user.id, token=token)
+        return FirstOwner(team_id=team.id, user_id=user.id, token=token, setup_code=code)
 
 
 async def mint_owner_token(pool: db.Pool, *, expires_at: datetime | None = None) -> str:
     """A new token of whoever has administered this installation longest: the way back in for who can run commands
     on its machine. Recorded like any other. Raises NotFound when there is nobody yet."""
     async with db.begin(pool) as tx:
-        admin = await first_instance_admin(tx)
-        if admin is None:
-            raise NotFound("This installation has no owner yet.", hint="`cygnid up` makes the first one.")
-        return await _owner_token(tx, admin.id, name="cygnid token", expires_at=expires_at)
+        return await _owner_token(tx, await _owner(tx), name="cygnid token", expires_at=expires_at)
+
+
+async def new_setup_code(pool: db.Pool) -> str:
+    """A code for the owner whom nobody has completed yet; the one before ends. Raises NotFound, InvalidState."""
+    async with db.begin(pool) as tx:
+        return await give_setup_code(tx, await _owner(tx))
+
+
+async def _owner(tx: db.Tx) -> str:
+    admin = await first_instance_admin(tx)
+    if admin is None:
+        raise NotFound("This installation has no owner yet.", hint="`cygnid up` makes the first one.")
+    return admin.id
 
 
 async def _owner_token(tx: db.Tx, user_id: str, *, name: str, expires_at: datetime | None = None) -> str:

@@ -12,13 +12,14 @@ class Prepared(TypedDict):
     applied: list[str]
     teamId: str | None
     token: str | None
+    setupCode: str | None
 
 
 async def prepare(settings: Settings, *, first_owner: bool) -> Prepared:
     """Raises MigrationRefused, MigrationFailed."""
     applied = await migrate(settings.database_url)
     if not first_owner:
-        return Prepared(applied=applied, teamId=None, token=None)
+        return Prepared(applied=applied, teamId=None, token=None, setupCode=None)
     from cygnid.up.first import ensure_first_owner
 
     pool = await db.connect(settings.database_url, size=1)
@@ -28,4 +29,4 @@ async def prepare(settings: Settings, *, first_owner: bool) -> Prepared:
             await forget_workers(tx)
     finally:
         await pool.close()
-    return Prepared(applied=applied, teamId=owner.team_id, token=owner.token)
+    return Prepared(applied=applied, teamId=owner.team_id, token=owner.token, setupCode=owner.setup_code)

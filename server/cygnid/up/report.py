@@ -24,6 +24,8 @@ class Summary(TypedDict):
     appsUrl: str
     token: str | None
     """Shown once, when the first owner is made."""
+    setupCode: str | None
+    """Likewise; `cygnid setup-code` makes another."""
     teamId: str | None
     dataDir: str
     build: str

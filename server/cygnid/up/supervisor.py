@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,12 +126,12 @@ class Supervisor:
             if not (self._api and self._worker):
                 return False
             # so that the next `up` does not take it for running
-            build, owner = f"failed-{build}", {"teamId": None, "token": None}
+            build, owner = f"failed-{build}", {"teamId": None, "token": None, "setupCode": None}
         keepers.append(asyncio.create_task(self._keep("api")))
         keepers.append(asyncio.create_task(self._keep("worker")))
         problem = await healthy(self._listener, seconds=_HEALTHY_SECONDS)
-        summary = self._summarize(build, owner["teamId"], owner["token"])
-        self._summary.set_result({**summary, "token": None, "started": False})
+        summary = self._summarize(build, owner)
+        self._summary.set_result({**summary, "token": None, "setupCode": None, "started": False})
         if self._show:
             self._show(summary)
         if problem:
@@ -227,12 +227,13 @@ class Supervisor:
         except OSError as error:
             control.reply(fd, {"failed": f"{argv[:1]} cannot be run: {error}"})
 
-    def _summarize(self, build: str, team_id: str | None, token: str | None) -> Summary:
+    def _summarize(self, build: str, owner: Mapping[str, str | None]) -> Summary:
         return Summary(
             apiUrl=api_url(self._listener),
             appsUrl=self._options.apps_url,
-            token=token,
-            teamId=team_id,
+            token=owner["token"],
+            setupCode=owner["setupCode"],
+            teamId=owner["teamId"],
             dataDir=str(self._options.data),
             build=build,
             commit=this_build().commit,

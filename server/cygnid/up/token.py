@@ -1,8 +1,9 @@
-"""`cygnid token`: a token of the owner, for whoever can read the data folder."""
+"""`cygnid token` and `cygnid setup-code`: what lets the owner in, for whoever can read the data folder."""
 
 import asyncio
 import json
 import os
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import asyncpg
 from cygnid.core import clock, db
 from cygnid.core.postgres import EmbeddedPostgres
 from cygnid.settings import Settings, from_environment
-from cygnid.up.first import mint_owner_token
+from cygnid.up.first import mint_owner_token, new_setup_code
 from cygnid.up.installation import Unsuitable, existing_installation
 
 
@@ -25,8 +26,21 @@ def database_url(data: Path, settings: Settings) -> str:
 
 def mint(data: Path, *, minutes: int | None, as_json: bool) -> int:
     """Print a new token, which ends after `minutes` (None: never). Raises Unsuitable, NotFound."""
-    url = database_url(data, from_environment({**os.environ, "CYGNI_HOME": str(data)}))
     expires_at = clock.now() + timedelta(minutes=minutes) if minutes is not None else None
+    token = _ask(data, lambda pool: mint_owner_token(pool, expires_at=expires_at))
+    print(json.dumps({"token": token}) if as_json else token)
+    return 0
+
+
+def setup_code(data: Path, *, as_json: bool) -> int:
+    """Print a new setup code. Raises Unsuitable, NotFound, InvalidState."""
+    code = _ask(data, new_setup_code)
+    print(json.dumps({"setupCode": code}) if as_json else code)
+    return 0
+
+
+def _ask(data: Path, question: Callable[[db.Pool], Awaitable[str]]) -> str:
+    url = database_url(data, from_environment({**os.environ, "CYGNI_HOME": str(data)}))
 
     async def run() -> str:
         try:
@@ -34,10 +48,8 @@ def mint(data: Path, *, minutes: int | None, as_json: bool) -> int:
         except (OSError, asyncpg.PostgresError) as error:
             raise Unsuitable(f"its database cannot be reached ({error}). Start it: cygnid up") from error
         try:
-            return await mint_owner_token(pool, expires_at=expires_at)
+            return await question(pool)
         finally:
             await pool.close()
 
-    token = asyncio.run(run())
-    print(json.dumps({"token": token}) if as_json else token)
-    return 0
+    return asyncio.run(run())

@@ -95,6 +95,12 @@ def doctor(args: Namespace) -> int:
     return doctor(data_folder(args.data_dir), as_json=args.json)
 
 
+def setup_code(args: Namespace) -> int:
+    from cygnid.up.token import setup_code
+
+    return setup_code(data_folder(args.data_dir), as_json=args.json)
+
+
 def token(args: Namespace) -> int:
     from cygnid.up.token import mint
 

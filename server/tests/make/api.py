@@ -10,7 +10,9 @@ from cygnid.app import App, running
 from cygnid.core import db
 from cygnid.core.actors import SYSTEM
 from cygnid.core.db import Pool
+from cygnid.resources.auth.actions import sign_in
 from cygnid.resources.tokens.actions import NewToken, issue
+from cygnid.resources.users.queries import user
 from cygnid.settings import Settings
 from tests.make.asgi import StreamingASGITransport
 from tests.make.people import make_team, make_user
@@ -40,6 +42,14 @@ class Api:
             _, secret = await issue(tx, SYSTEM, new, user_id=user_id)
         return secret
 
+    async def session(self, user_id: str) -> str:
+        """The secret of a session, as signing in makes it."""
+        async with db.begin(self.pool) as tx:
+            row = await user(tx, user_id)
+            assert row is not None
+            _, secret = await sign_in(tx, row, client="", ip=None, request_id="req_tests", how="tests")
+        return secret
+
     def client(self, secret: str) -> AsyncCygniClient:
         return AsyncCygniClient(
             secret, base_url="http://test/v1", transport=StreamingASGITransport(self.app), max_retries=0
@@ -63,7 +73,8 @@ class Api:
 @asynccontextmanager
 async def api_of(database_url: str, home: Path, *, plan: str = "enterprise", **settings: object) -> AsyncIterator[Api]:
     """`home`: the data folder; `settings`: others of `Settings`."""
-    chosen = {"builds_at_once": 4, **settings}  # on a machine of any size
+    # on a machine of any size; registering is tried as anything else
+    chosen = {"builds_at_once": 4, "registration": "open", **settings}
     configured = Settings(home=home, database_url=database_url, secret_key=KEY, **chosen)  # type: ignore[arg-type]
     async with running(configured) as app:
         pool = await db.connect(database_url, size=4)

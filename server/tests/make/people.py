@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from cygnid.core import clock, db
 from cygnid.core.actors import SYSTEM, Actor
 from cygnid.core.ids import new_id
+from cygnid.resources.auth import passwords
+from cygnid.resources.auth.actions import set_password
 from cygnid.resources.permissions.schemas import BUILT_IN_ROLES
 from cygnid.resources.teams.actions import create_team
 from cygnid.resources.users.actions import create_user
@@ -37,6 +39,17 @@ async def make_user(tx: db.Tx, name: str, *, admin: bool = False, **roles: str) 
             clock.now(),
         )
     return user.id
+
+
+PASSWORD = "three unlikely words"
+_hashes: list[str] = []
+
+
+async def give_password(tx: db.Tx, user_id: str) -> None:
+    """PASSWORD; hashed once in a test run, since that takes a while."""
+    if not _hashes:
+        _hashes.append(await passwords.hashed(PASSWORD))
+    await set_password(tx, user_id, _hashes[0])
 
 
 def acting(user_id: str, scopes: Sequence[str] = ("*",), *, admin: bool = False) -> Actor:

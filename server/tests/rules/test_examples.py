@@ -29,7 +29,7 @@ async def test_it_works(api: Api, tmp_path: Path, item: Operation) -> None:
     assert item.example is not None
     body = of_this_world(dict(item.example), world)
     request = world.request(item.id)
-    async with await api.owner() as client:
+    async with api.client(await api.session(api.owner_id)) if item.needs == "session" else await api.owner() as client:
         call = client.request(item.method, request.path, query=request.query, json=body)
         if item.id in NOT_NOW:
             with pytest.raises(ConflictError):

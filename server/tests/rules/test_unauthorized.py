@@ -34,6 +34,15 @@ async def test_who_may(api: Api, tmp_path: Path, item: Operation) -> None:
         assert (error.status, error.code) == (401, "unauthorized")
     if item.needs == "any":
         return
+    if item.needs == "session":
+        error = await refused(api, await api.token(api.owner_id), item, request)
+        assert (error.status, error.code) == (403, "session_required")
+        if "{id}" in item.path:
+            error = await refused(api, await api.session(api.outsider_id), item, request)
+            assert (error.status, error.code) == (404, "not_found")
+        with suppress(BadRequestError, ConflictError):
+            await call(api, await api.session(api.owner_id), item, request)
+        return
     needs = Permission(str(item.needs))
     if item.id not in OF_THE_CALLER:
         error = await refused(api, await api.token(api.outsider_id), item, request)

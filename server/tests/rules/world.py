@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from cygnid.core import db, sealer
+from cygnid.core.actors import SYSTEM
 from cygnid.resources.instances import actions as instances
 from cygnid.resources.instances.schemas import ProcessSpec, ReleaseSpec
 from cygnid.resources.projects import queries as projects
+from cygnid.resources.users.actions import create_user
 from tests.make.api import Api
+from tests.make.people import PASSWORD, give_password
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,7 @@ class World:
     instance_id: str
     audit_id: str
     connection_id: str
+    session_id: str
 
     def request(self, operation_id: str) -> Request:
         """KeyError: an operation that is not here yet; add it."""
@@ -64,6 +68,17 @@ class World:
             "tokens.update": Request(path=f"/tokens/{self.token_id}", json={"name": "other"}),
             "tokens.delete": Request(path=f"/tokens/{self.token_id}"),
             "tokens.rotate": Request(path=f"/tokens/{self.token_id}/rotate", json={"overlapSeconds": 0}),
+            "auth.methods": Request(path="/auth/methods"),
+            "auth.register": Request(
+                path="/auth/register",
+                json={"email": "bo@example.com", "password": "four rather odd words", "name": "Bo"},
+            ),
+            "auth.login": Request(path="/auth/login", json={"email": "ada@example.com", "password": PASSWORD}),
+            "auth.logout": Request(path="/auth/logout"),
+            "sessions.list": Request(path="/auth/sessions"),
+            "sessions.deleteOthers": Request(path="/auth/sessions"),
+            "sessions.get": Request(path=f"/auth/sessions/{self.session_id}"),
+            "sessions.delete": Request(path=f"/auth/sessions/{self.session_id}"),
             "projects.list": Request(path="/projects"),
             "projects.create": Request(path="/projects", json={"name": "another", "teamId": self.team_id}),
             "projects.get": Request(path=one),
@@ -173,6 +188,10 @@ async def make_world(api: Api, folder: Path) -> World:
         "/git/connections",
         json={"name": "git", "host": "git.example.com", "auth": {"type": "sshKey"}, "teamId": api.team_id},
     )
+    async with db.begin(api.pool) as tx:
+        await give_password(tx, (await create_user(tx, SYSTEM, name="Ada", email="ada@example.com")).id)
+    session = await api.session(api.owner_id)
+    signed_in = await api.client(session).request("GET", "/tokens/current")
     await sealer.seal(api.pool)
     audit = await owner.request("GET", "/audit-logs", query={"teamId": api.team_id})
     return World(
@@ -186,6 +205,7 @@ async def make_world(api: Api, folder: Path) -> World:
         instance_id=instance,
         audit_id=audit.data[0]["id"],
         connection_id=connection.data["id"],
+        session_id=signed_in.data["id"],
     )
 
 

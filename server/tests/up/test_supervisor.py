@@ -64,7 +64,7 @@ def test_up_says_where_everything_is(cygnid: Cygnid) -> None:
 def test_up_again_finds_what_runs_and_shows_no_token(cygnid: Cygnid) -> None:
     first = cygnid.up()
     again = cygnid.up()
-    assert again == {**first, "token": None, "started": False}
+    assert again == {**first, "token": None, "setupCode": None, "started": False}
 
 
 def test_people_are_told_in_words(cygnid: Cygnid) -> None:

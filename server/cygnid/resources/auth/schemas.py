@@ -1,0 +1,75 @@
+"""What is said of signing in."""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from cygnid.core.errors import Forbidden, Unauthorized, ValidationError
+from cygnid.core.filters import TimeQuery
+from cygnid.core.schemas import In, Out
+from cygnid.resources.users.schemas import Name
+
+SESSION_LASTS = timedelta(hours=12)
+MAX_PASSWORD = 128
+
+Password = Annotated[str, Meta(max_length=MAX_PASSWORD, description="12 to 128 characters of any kind.")]
+"""In requests; `passwords.check` has the rules of a new one."""
+Code = Annotated[str, Meta(min_length=1, max_length=200)]
+
+_EMAIL = re.compile(r"[^\s@\"(),:;<>\[\\\]]{1,64}@[^\s@\"(),:;<>\[\\\]]{1,255}\.[^\s@.\"(),:;<>\[\\\]]{1,63}")
+
+
+def email_address(text: str, *, field: str = "email") -> str:
+    """In the form that is stored and compared: without spaces around it, in small letters. Whether it is anybody's is
+    found out by mail, not by its form. Raises ValidationError."""
+    found = text.strip().lower()
+    if len(found) > 254 or not _EMAIL.fullmatch(found):
+        raise ValidationError.one(field, "Must be an e-mail address")
+    return found
+
+
+class InvalidCredentials(Unauthorized):
+    """This is not the e-mail address and password of anybody here."""
+
+    code = "invalid_credentials"
+    hint = "Try again, or ask for a new password: POST /v1/auth/password-reset."
+
+
+class RegistrationClosed(Forbidden):
+    """Nobody registers here by themselves."""
+
+    code = "registration_closed"
+    hint = "Ask an owner or admin of a team for an invitation."
+
+
+class RegisterInput(In, frozen=True, kw_only=True):
+    email: Annotated[str, Meta(max_length=300)]
+    password: Password
+    name: Name
+    setup_code: Code | None = None
+    """The one that `cygnid up` or `cygnid setup-code` prints: completes the user who owns the installation."""
+
+
+class LoginInput(In, frozen=True, kw_only=True):
+    email: Annotated[str, Meta(max_length=300)]
+    password: Password
+
+
+class AuthProvider(Out, frozen=True, kw_only=True):
+    id: str
+    name: str
+
+
+class AuthMethods(Out, frozen=True, kw_only=True):
+    registration: Literal["open", "invitation", "closed", "setup"]
+    """setup: nobody can sign in yet, and a setupCode is needed."""
+    password: bool
+    providers: list[AuthProvider]
+    mail: bool
+    """Invitations and resets are sent, not shown."""
+
+
+class SessionsQuery(TimeQuery, frozen=True, kw_only=True):
+    """Those that are active; the filters narrow."""
