@@ -12,7 +12,7 @@ from cygnid.resources.deployments import queries
 from cygnid.resources.deployments.queries import DeploymentRow
 from cygnid.resources.projects import queries as projects
 from cygnid.resources.projects.access import EnvironmentAccess, environment_access
-from cygnid.resources.teams.access import teams_with
+from cygnid.resources.teams.access import parts_with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,13 +24,13 @@ class DeploymentsAccess:
     @classmethod
     async def find(cls, read: Read, call: Call, needs: Permission) -> Self:
         """Of the project and environment of the query; of a deploy token's own where it names none; else of the named
-        team or every team in which the caller may read them. Raises NotFound, InsufficientScope, Forbidden."""
+        team, or all in which the caller may read them. Raises NotFound, InsufficientScope, Forbidden."""
         actor = call.actor
         reference = call.reference("project_id") or actor.project_id
         environment = call.reference("environment") or actor.environment
         if reference is None:
-            teams = await teams_with(read, actor, call.reference("team_id"), needs)
-            return cls(condition=queries.of_teams(teams))
+            parts = await parts_with(read, actor, call.reference("team_id"), needs)
+            return cls(condition=queries.of_parts(parts))
         project = await projects.project(read, reference)
         if project is None:
             raise NotFound

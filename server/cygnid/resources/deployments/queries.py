@@ -31,6 +31,7 @@ from cygnid.resources.deployments.schemas import (
     Trigger,
     Type,
 )
+from cygnid.resources.teams.queries import Parts, in_parts
 
 _SELECT = """SELECT d.id, p.team_id, d.project_id, d.environment_id, d.environment, d.type, d.trigger, d.status,
         d.strategy, d.message, d.labels, d.source, d.commit_sha, d.commit, d.upload_id, d.digest, d.nonce, d.env_like,
@@ -165,8 +166,8 @@ def of_project(project_id: str, environment: str | None) -> Condition:
     return where("d.project_id = $1 AND d.environment = $2", project_id, environment)
 
 
-def of_teams(team_ids: Sequence[str]) -> Condition:
-    return where("p.team_id = ANY($1)", team_ids)
+def of_parts(parts: Parts) -> Condition:
+    return in_parts(parts, team="p.team_id = ANY($1)", project="d.project_id", environment="d.environment")
 
 
 def _matching(query: DeploymentQuery) -> list[Condition]:

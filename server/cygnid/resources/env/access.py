@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 from typing import Self
 
+from msgspec import UNSET
+
 from cygnid.core.access import Permission
 from cygnid.core.actors import Actor
 from cygnid.core.db import Read
-from cygnid.core.errors import NotFound
+from cygnid.core.errors import Forbidden, NotFound
 from cygnid.core.http import Call
 from cygnid.resources.env import queries
 from cygnid.resources.env.queries import PREVIEW, VariableRow
+from cygnid.resources.env.schemas import EnvVariablePatch
 from cygnid.resources.projects.access import ProjectAccess, environment_access, project_access
 from cygnid.resources.projects.queries import EnvironmentRow
 
@@ -54,18 +57,34 @@ class VariableAccess(ProjectAccess):
     @classmethod
     async def find(cls, read: Read, call: Call, needs: Permission) -> Self:
         """The variable of the path. Raises NotFound, and as for its project and its environments: a token of one
-        environment reads what counts there, and changes what counts nowhere else."""
+        environment reads what counts there, and changes what counts nowhere else, nor shall."""
         row = await queries.variable(read, call.path["id"])
         if row is None:
             raise NotFound
-        environments = row.environments
-        if needs in _READING and call.actor.environment in environments:
-            environments = [str(call.actor.environment)]
-        return cls(**vars(await _access(read, call.actor, row.project_id, environments, needs)), variable=row)
+        environments = list(row.environments)
+        if isinstance(call.data, EnvVariablePatch) and call.data.environments is not UNSET:
+            environments += call.data.environments
+        access = await _access(read, call.actor, row.project_id, environments, needs, partly=needs in _READING)
+        return cls(**vars(access), variable=row)
 
 
-async def _access(read: Read, actor: Actor, project: str, environments: list[str], needs: Permission) -> ProjectAccess:
-    if actor.environment is not None and set(environments) == {actor.environment}:
-        found = await environment_access(read, actor, project, actor.environment, needs)
-        return ProjectAccess(actor=actor, team_id=found.team_id, permissions=found.permissions, project=found.project)
-    return await project_access(read, actor, project, needs)
+async def _access(
+    read: Read, actor: Actor, project: str, environments: list[str], needs: Permission, *, partly: bool = False
+) -> ProjectAccess:
+    """In the project as a whole, else in each of the environments, or in one of them when `partly`. What counts for
+    previews counts in all that come."""
+    try:
+        return await project_access(read, actor, project, needs)
+    except Forbidden:
+        named = [name for name in environments if name != PREVIEW]
+        if not named or (len(named) < len(environments) and not partly):
+            raise
+    found: list[ProjectAccess] = []
+    for name in named:
+        try:
+            found.append(await environment_access(read, actor, project, name, needs))
+        except Forbidden:
+            if not partly or (name == named[-1] and not found):
+                raise
+    permissions = frozenset.intersection(*(one.permissions for one in found))
+    return ProjectAccess(actor=actor, team_id=found[0].team_id, permissions=permissions, project=found[0].project)

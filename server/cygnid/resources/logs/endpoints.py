@@ -28,9 +28,9 @@ async def stream_lines(read: Read, call: Call, query: StreamQuery, access: Lines
     start = await (newest if query.since is None else oldest)(read, conditions, call.last_event_id)
 
     async def lost(read: Read) -> StreamEnd | None:
-        """Of several teams one may be lost while the stream as a whole is still allowed."""
+        """Of several teams or projects one may be lost while the stream as a whole is still allowed."""
         now = await LinesAccess.find(read, call, Permission.LOGS_READ)
-        if set(access.team_ids) <= set(now.team_ids):
+        if access.parts is None or (now.parts is not None and access.parts.are_within(now.parts)):
             return None
         return StreamEnd(reason="unauthorized", status=None, exit_code=None)
 

@@ -65,9 +65,9 @@ async def project_access(
     found = await queries.project(read, reference)
     if found is None:
         raise NotFound
-    # a token of one environment may read what the project as a whole is called
-    environment = actor.environment if needs == Permission.PROJECTS_READ else None
-    access = await team_access(read, actor, found.team_id, needs, project_id=found.id, environment=environment)
+    # whoever may read one environment may read what the project as a whole is called
+    partly = needs == Permission.PROJECTS_READ
+    access = await team_access(read, actor, found.team_id, needs, project_id=found.id, partly=partly)
     if not deleted:
         _require_living(found, needs)
     return ProjectAccess(**vars(access), project=found)

@@ -22,16 +22,16 @@ from cygnid.resources.projects.schemas import (
     ProjectPatch,
     ProjectsQuery,
 )
-from cygnid.resources.teams.access import ChosenTeam, ListedTeams
+from cygnid.resources.teams.access import ChosenTeam, ListedParts
 
 _PROJECT = "/v1/projects/{id}"
 _ENVIRONMENT = "/v1/projects/{id}/environments/{name}"
 
 
 @operation("GET", "/v1/projects", id="projects.list", needs=Permission.PROJECTS_READ)
-async def list_projects(read: Read, call: Call, teams: ListedTeams, query: ProjectsQuery) -> Page[Project]:
+async def list_projects(read: Read, call: Call, parts: ListedParts, query: ProjectsQuery) -> Page[Project]:
     """List projects; deleted ones only when `status` asks for them."""
-    return await queries.projects(read, call.services.settings, teams.team_ids, query)
+    return await queries.projects(read, call.services.settings, parts, query)
 
 
 @operation(

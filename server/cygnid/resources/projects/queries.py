@@ -20,6 +20,7 @@ from cygnid.resources.projects.schemas import (
     ProjectsQuery,
     ProjectStatus,
 )
+from cygnid.resources.teams.queries import Parts, in_parts
 from cygnid.settings import Settings
 
 _PROJECT = """id, team_id, name, status, framework, source, build, processes, labels, paused_at, deleted_at, purge_at,
@@ -148,9 +149,12 @@ async def view(read: Read, project_id: str) -> ProjectView:
     return found
 
 
-async def projects(read: Read, settings: Settings, team_ids: Sequence[str], query: ProjectsQuery) -> Page[Project]:
-    """Those of the teams; deleted ones only where `status` asks for them."""
-    conditions = [where("p.team_id = ANY($1)", team_ids), where("p.status = ANY($1)", query.status or _LIVING)]
+async def projects(read: Read, settings: Settings, parts: Parts, query: ProjectsQuery) -> Page[Project]:
+    """Those of these parts; deleted ones only where `status` asks for them."""
+    conditions = [
+        in_parts(parts, team="p.team_id = ANY($1)", project="p.id"),
+        where("p.status = ANY($1)", query.status or _LIVING),
+    ]
     if query.name is not None:
         conditions.append(where("p.name = $1", query.name))
     conditions += searched(query.search, "p.name")
@@ -236,6 +240,11 @@ async def all_environment_ids(read: Read, project_id: str) -> Sequence[str]:
     """Of deleted ones too."""
     rows = await read.all(_Id, "SELECT id FROM environments WHERE project_id = $1 ORDER BY id", project_id)
     return [row.id for row in rows]
+
+
+async def count(read: Read, team_id: str) -> int:
+    """The team's projects; deleted ones are not among them."""
+    return await read.value("SELECT count(*) FROM projects WHERE team_id = $1 AND deleted_at IS NULL", team_id)
 
 
 async def uid_number(read: Read, owner: str) -> int:

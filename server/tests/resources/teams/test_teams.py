@@ -58,7 +58,7 @@ async def test_a_deleted_team_is_nobodys(database_url: str) -> None:
         red = await make_team(tx, "red")
         owner = acting(await make_user(tx, "one", **{red: "owner"}))
         assert [team.id for team in await living(tx, [red])] == [red]
-        await tx.execute("UPDATE teams SET deleted_at = $1", clock.now())
+        await tx.execute("UPDATE teams SET deleted_at = $1, purge_at = $1", clock.now())
         assert await living(tx, [red]) == []
         with pytest.raises(NotFound):
             await chosen_team(tx, owner, red, READ)

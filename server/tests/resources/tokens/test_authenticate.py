@@ -73,7 +73,7 @@ async def test_a_teams_token_is_the_teams_and_ends_with_it(tx: db.Tx) -> None:
     assert (actor.type, actor.id, actor.team_id, actor.project_id, actor.plan, actor.kind) == (
         "token", row.id, red, "proj_x", "free", "deploy",
     )  # fmt: skip
-    await tx.execute("UPDATE teams SET deleted_at = $1", clock.now())
+    await tx.execute("UPDATE teams SET deleted_at = $1, purge_at = $1", clock.now())
     with pytest.raises(Unauthorized):
         await authenticate(tx, secret, None)
 
