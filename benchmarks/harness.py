@@ -143,13 +143,14 @@ class Installation:
 
 
 @contextmanager
-def installation() -> Generator[Installation]:
+def installation(**settings: str) -> Generator[Installation]:
     """Started for this benchmark, and gone with everything it started when the block ends."""
     with folder() as base:
         data = base / "data"
         api, apps = free_port(), free_port()
         command = [sys.executable, "-m", "cygnid"]
         environment = {**as_installed(base), "CYGNI_DEFAULT_PLAN": "enterprise", "CYGNI_APPS_HOST": "127.0.0.1"}
+        environment |= settings
         up = ["up", "--detach", "--json", "--data-dir", str(data), "--port", str(api), "--apps-port", str(apps)]
         done = subprocess.run([*command, *up], check=False, env=environment, stdout=subprocess.PIPE, text=True)
         try:

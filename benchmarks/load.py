@@ -23,6 +23,8 @@ class Seen:
     """Connections that the other side closed, or said it would."""
     slowest: float = 0
     """Seconds of the slowest answer."""
+    waits: list[float] = field(default_factory=list[float])
+    """Seconds of each answer."""
     bodies: set[bytes] = field(default_factory=set[bytes])
 
     def add(self, other: "Seen") -> None:
@@ -30,6 +32,7 @@ class Seen:
         self.failed += other.failed
         self.closed += other.closed
         self.slowest = max(self.slowest, other.slowest)
+        self.waits += other.waits
         self.bodies |= other.bodies
 
 
@@ -62,7 +65,8 @@ class Client:
             self.seen.failed += 1
             self._close()
             return
-        self.seen.slowest = max(self.seen.slowest, time.perf_counter() - began)
+        self.seen.waits.append(time.perf_counter() - began)
+        self.seen.slowest = max(self.seen.slowest, self.seen.waits[-1])
         self.seen.answered += 1
         self.seen.failed += status != 200
         if len(self.seen.bodies) < 100:
