@@ -37,6 +37,7 @@ PLACES = {
     "projects": ("projects:projects", "List, show, create and delete projects."),
     "tokens": ("tokens:tokens", "List, create, rotate and revoke API tokens."),
     "audit": ("audit:audit", "Who did what; whether the log was altered."),
+    "quotas": ("quotas:quotas", "Show what a team has used of what its plan has."),
     "login": ("login:login", "Keep the URL of an API and a token for it."),
     "register": ("login:register", "Register with an installation, and sign in."),
     "logout": ("login:logout", "Forget them; a session ends."),

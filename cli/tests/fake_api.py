@@ -42,6 +42,7 @@ PROJECT = {
     "purgeAt": None,
     "source": None,
 }
+QUOTA = {"name": "deploymentsPerDay", "used": 12, "limit": 50, "resetsAt": NOW}
 ENVIRONMENT = {
     "name": "staging",
     "type": "preview",
@@ -278,6 +279,7 @@ def usual_routes(api: FakeApi) -> None:
     for method, path, answer in (
         ("GET", "/health", {"status": "ok"}),
         ("GET", "/me", ME),
+        ("GET", "/billing/quotas", page([QUOTA])),
         ("GET", "/projects", page([PROJECT])),
         ("POST", "/projects", lambda seen: Answer({**PROJECT, **seen.json}, 201)),
         ("GET", "/projects/shop", PROJECT),

@@ -49,6 +49,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "audit list": (*IN_PROJECT, "--since", "1h", "--result", "success", "-n", "5"),
     "audit get": ("{row}",),
     "audit verify": (),
+    "quotas": (),
     "login": ("--token-stdin",),
     "register": ("--email", "{unheard_of}@example.com", "--name", "Bo", "--password-stdin"),
     "sessions list": (),

@@ -8,6 +8,8 @@ type Client struct {
 	core *core
 
 	AuditLogs      *AuditLogsService
+	Auth           *AuthService
+	Billing        *BillingService
 	Deployments    *DeploymentsService
 	Env            *EnvService
 	Environments   *EnvironmentsService
@@ -18,6 +20,7 @@ type Client struct {
 	Platform       *PlatformService
 	Processes      *ProcessesService
 	Projects       *ProjectsService
+	Sessions       *SessionsService
 	Tokens         *TokensService
 	Uploads        *UploadsService
 }
@@ -31,6 +34,8 @@ func NewClient(options ...ClientOption) (*Client, error) {
 	return &Client{
 		core:           core,
 		AuditLogs:      &AuditLogsService{core},
+		Auth:           &AuthService{core},
+		Billing:        &BillingService{core},
 		Deployments:    &DeploymentsService{core},
 		Env:            &EnvService{core},
 		Environments:   &EnvironmentsService{core},
@@ -41,6 +46,7 @@ func NewClient(options ...ClientOption) (*Client, error) {
 		Platform:       &PlatformService{core},
 		Processes:      &ProcessesService{core},
 		Projects:       &ProjectsService{core},
+		Sessions:       &SessionsService{core},
 		Tokens:         &TokensService{core},
 		Uploads:        &UploadsService{core},
 	}, nil

@@ -31,6 +31,16 @@ const (
 	AuditRowResultSuccess AuditRowResult = "success"
 )
 
+// AuthMethodsRegistration is one of these; a newer server may answer with others.
+type AuthMethodsRegistration string
+
+const (
+	AuthMethodsRegistrationClosed     AuthMethodsRegistration = "closed"
+	AuthMethodsRegistrationInvitation AuthMethodsRegistration = "invitation"
+	AuthMethodsRegistrationOpen       AuthMethodsRegistration = "open"
+	AuthMethodsRegistrationSetup      AuthMethodsRegistration = "setup"
+)
+
 // BuildSettingsBuilder is one of these.
 type BuildSettingsBuilder string
 
@@ -158,6 +168,7 @@ const (
 	DeploymentFailureCodeNothingDetected           DeploymentFailureCode = "nothing_detected"
 	DeploymentFailureCodeOutOfMemory               DeploymentFailureCode = "out_of_memory"
 	DeploymentFailureCodePortNotBound              DeploymentFailureCode = "port_not_bound"
+	DeploymentFailureCodeQuotaExceeded             DeploymentFailureCode = "quota_exceeded"
 	DeploymentFailureCodeReleaseCommandFailed      DeploymentFailureCode = "release_command_failed"
 	DeploymentFailureCodeReleaseCommandInterrupted DeploymentFailureCode = "release_command_interrupted"
 	DeploymentFailureCodeSourceInvalid             DeploymentFailureCode = "source_invalid"
@@ -573,6 +584,25 @@ const (
 	LogsStreamSourceSystem  LogsStreamSource = "system"
 )
 
+// PlanLimitName is one of these; a newer server may answer with others.
+type PlanLimitName string
+
+const (
+	PlanLimitNameBuildMinutes      PlanLimitName = "buildMinutes"
+	PlanLimitNameDeploymentsPerDay PlanLimitName = "deploymentsPerDay"
+	PlanLimitNameLogBytes          PlanLimitName = "logBytes"
+	PlanLimitNameProjects          PlanLimitName = "projects"
+)
+
+// PlanName is one of these; a newer server may answer with others.
+type PlanName string
+
+const (
+	PlanNameEnterprise PlanName = "enterprise"
+	PlanNameFree       PlanName = "free"
+	PlanNamePro        PlanName = "pro"
+)
+
 // ProcessInputProtocol is one of these.
 type ProcessInputProtocol string
 
@@ -605,6 +635,16 @@ const (
 	ProjectsListStatusActive  ProjectsListStatus = "active"
 	ProjectsListStatusDeleted ProjectsListStatus = "deleted"
 	ProjectsListStatusPaused  ProjectsListStatus = "paused"
+)
+
+// QuotaName is one of these; a newer server may answer with others.
+type QuotaName string
+
+const (
+	QuotaNameBuildMinutes      QuotaName = "buildMinutes"
+	QuotaNameDeploymentsPerDay QuotaName = "deploymentsPerDay"
+	QuotaNameLogBytes          QuotaName = "logBytes"
+	QuotaNameProjects          QuotaName = "projects"
 )
 
 // SandboxCgroups is one of these; a newer server may answer with others.

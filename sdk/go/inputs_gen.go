@@ -15,6 +15,7 @@ type BuildSettings struct {
 	BuildCommand   Field[string]               `json:"buildCommand,omitempty"`
 	OutputDir      Field[string]               `json:"outputDir,omitempty"`
 	ReleaseCommand Field[string]               `json:"releaseCommand,omitempty"`
+	WatchPaths     Field[[]string]             `json:"watchPaths,omitempty"`
 }
 
 // BuildSettingsPatch is what the API is sent.
@@ -25,6 +26,7 @@ type BuildSettingsPatch struct {
 	BuildCommand   Field[string]                    `json:"buildCommand,omitempty"`
 	OutputDir      Field[string]                    `json:"outputDir,omitempty"`
 	ReleaseCommand Field[string]                    `json:"releaseCommand,omitempty"`
+	WatchPaths     Field[[]string]                  `json:"watchPaths,omitempty"`
 }
 
 // ConnectionAuth is what the API is sent.
@@ -152,6 +154,13 @@ type HealthCheckInput struct {
 	IntervalSeconds Field[int] `json:"intervalSeconds,omitempty"`
 }
 
+// LoginInput is what the API is sent.
+type LoginInput struct {
+	Email string `json:"email"`
+	// 12 to 128 characters of any kind.
+	Password string `json:"password"`
+}
+
 // ProcessInput is what the API is sent.
 //
 // What the API wants of one process type; null leaves a field to the repository.
@@ -236,6 +245,15 @@ type Promote struct {
 type Redeploy struct {
 	UseCache   Field[bool] `json:"useCache,omitempty"`
 	RefreshEnv Field[bool] `json:"refreshEnv,omitempty"`
+}
+
+// RegisterInput is what the API is sent.
+type RegisterInput struct {
+	Email string `json:"email"`
+	// 12 to 128 characters of any kind.
+	Password  string        `json:"password"`
+	Name      string        `json:"name"`
+	SetupCode Field[string] `json:"setupCode,omitempty"`
 }
 
 // Rollback is what the API is sent.

@@ -99,6 +99,54 @@ func (m AuditVerification) MarshalJSON() ([]byte, error) {
 
 func (m *AuditVerification) setLastResponse(response *Response) { m.LastResponse = response }
 
+// AuthMethods is what the API answers.
+type AuthMethods struct {
+	Registration AuthMethodsRegistration `json:"registration"`
+	Password     bool                    `json:"password"`
+	Providers    []AuthProvider          `json:"providers"`
+	Mail         bool                    `json:"mail"`
+
+	// Extra are the fields that this version does not know.
+	Extra map[string]json.RawMessage `json:"-"`
+	// LastResponse is the answer that this came with; nil inside of another model or of a list.
+	LastResponse *Response `json:"-"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
+func (m *AuthMethods) UnmarshalJSON(data []byte) error {
+	type plain AuthMethods
+	return decodeModel(data, (*plain)(m), &m.Extra)
+}
+
+// MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
+func (m AuthMethods) MarshalJSON() ([]byte, error) {
+	type plain AuthMethods
+	return encodeModel(plain(m), m.Extra)
+}
+
+func (m *AuthMethods) setLastResponse(response *Response) { m.LastResponse = response }
+
+// AuthProvider is what the API answers.
+type AuthProvider struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+
+	// Extra are the fields that this version does not know.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
+func (m *AuthProvider) UnmarshalJSON(data []byte) error {
+	type plain AuthProvider
+	return decodeModel(data, (*plain)(m), &m.Extra)
+}
+
+// MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
+func (m AuthProvider) MarshalJSON() ([]byte, error) {
+	type plain AuthProvider
+	return encodeModel(plain(m), m.Extra)
+}
+
 // BuildSettingsOut is what the API answers.
 type BuildSettingsOut struct {
 	RootDir        *string                 `json:"rootDir"`
@@ -107,6 +155,7 @@ type BuildSettingsOut struct {
 	BuildCommand   *string                 `json:"buildCommand"`
 	OutputDir      *string                 `json:"outputDir"`
 	ReleaseCommand *string                 `json:"releaseCommand"`
+	WatchPaths     []string                `json:"watchPaths"`
 
 	// Extra are the fields that this version does not know.
 	Extra map[string]json.RawMessage `json:"-"`
@@ -915,6 +964,71 @@ func (m OtherDeployment) MarshalJSON() ([]byte, error) {
 	return encodeModel(plain(m), m.Extra)
 }
 
+// Plan is what the API answers.
+type Plan struct {
+	Name       PlanName    `json:"name"`
+	RateLimits []PlanRate  `json:"rateLimits"`
+	Limits     []PlanLimit `json:"limits"`
+
+	// Extra are the fields that this version does not know.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
+func (m *Plan) UnmarshalJSON(data []byte) error {
+	type plain Plan
+	return decodeModel(data, (*plain)(m), &m.Extra)
+}
+
+// MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
+func (m Plan) MarshalJSON() ([]byte, error) {
+	type plain Plan
+	return encodeModel(plain(m), m.Extra)
+}
+
+// PlanLimit is what the API answers.
+type PlanLimit struct {
+	Name  PlanLimitName `json:"name"`
+	Limit *int          `json:"limit"`
+
+	// Extra are the fields that this version does not know.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
+func (m *PlanLimit) UnmarshalJSON(data []byte) error {
+	type plain PlanLimit
+	return decodeModel(data, (*plain)(m), &m.Extra)
+}
+
+// MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
+func (m PlanLimit) MarshalJSON() ([]byte, error) {
+	type plain PlanLimit
+	return encodeModel(plain(m), m.Extra)
+}
+
+// PlanRate is what the API answers.
+type PlanRate struct {
+	Window        string `json:"window"`
+	WindowSeconds int    `json:"windowSeconds"`
+	Limit         *int   `json:"limit"`
+
+	// Extra are the fields that this version does not know.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
+func (m *PlanRate) UnmarshalJSON(data []byte) error {
+	type plain PlanRate
+	return decodeModel(data, (*plain)(m), &m.Extra)
+}
+
+// MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
+func (m PlanRate) MarshalJSON() ([]byte, error) {
+	type plain PlanRate
+	return encodeModel(plain(m), m.Extra)
+}
+
 // Process is what the API answers.
 type Process struct {
 	ID               string          `json:"id"`
@@ -1040,6 +1154,29 @@ func (m *PushSource) UnmarshalJSON(data []byte) error {
 // MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
 func (m PushSource) MarshalJSON() ([]byte, error) {
 	type plain PushSource
+	return encodeModel(plain(m), m.Extra)
+}
+
+// Quota is what the API answers.
+type Quota struct {
+	Name     QuotaName  `json:"name"`
+	Used     int        `json:"used"`
+	Limit    *int       `json:"limit"`
+	ResetsAt *time.Time `json:"resetsAt"`
+
+	// Extra are the fields that this version does not know.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
+func (m *Quota) UnmarshalJSON(data []byte) error {
+	type plain Quota
+	return decodeModel(data, (*plain)(m), &m.Extra)
+}
+
+// MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
+func (m Quota) MarshalJSON() ([]byte, error) {
+	type plain Quota
 	return encodeModel(plain(m), m.Extra)
 }
 
@@ -1349,6 +1486,8 @@ type User struct {
 
 	// Extra are the fields that this version does not know.
 	Extra map[string]json.RawMessage `json:"-"`
+	// LastResponse is the answer that this came with; nil inside of another model or of a list.
+	LastResponse *Response `json:"-"`
 }
 
 // UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
@@ -1362,6 +1501,8 @@ func (m User) MarshalJSON() ([]byte, error) {
 	type plain User
 	return encodeModel(plain(m), m.Extra)
 }
+
+func (m *User) setLastResponse(response *Response) { m.LastResponse = response }
 
 // DeploymentSource is one of several, told apart by Type: the field that is not nil. One that
 // this version does not know is in Raw alone.

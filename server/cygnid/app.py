@@ -17,6 +17,7 @@ from cygnid.core.wakeups import Wakeups
 from cygnid.docs_site import docs_site
 from cygnid.git.door import GitDoor
 from cygnid.resources.audit import endpoints as audit
+from cygnid.resources.billing import endpoints as billing
 from cygnid.resources.auth import endpoints as auth
 from cygnid.resources.connections import endpoints as connections
 from cygnid.resources.deployments import endpoints as deployments
@@ -30,7 +31,7 @@ from cygnid.resources.tokens.last_uses import LastUses
 from cygnid.resources.uploads import endpoints as uploads
 from cygnid.settings import Settings
 
-NOUNS = (platform, projects, connections, tokens, auth, audit, env, logs, uploads, instances, deployments)
+NOUNS = (platform, projects, connections, tokens, auth, audit, env, logs, uploads, instances, deployments, billing)
 """Importing a noun's endpoints adds its operations to the table."""
 
 

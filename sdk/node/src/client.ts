@@ -8,6 +8,8 @@ import * as resources from "./resources/index.js";
 function services(caller: Caller) {
   return {
     auditLogs: new resources.AuditLogsResource(caller),
+    auth: new resources.AuthResource(caller),
+    billing: new resources.BillingResource(caller),
     deployments: new resources.DeploymentsResource(caller),
     env: new resources.EnvResource(caller),
     environments: new resources.EnvironmentsResource(caller),
@@ -18,6 +20,7 @@ function services(caller: Caller) {
     platform: new resources.PlatformResource(caller),
     processes: new resources.ProcessesResource(caller),
     projects: new resources.ProjectsResource(caller),
+    sessions: new resources.SessionsResource(caller),
     tokens: new resources.TokensResource(caller),
     uploads: new resources.UploadsResource(caller),
   };
@@ -38,6 +41,8 @@ export type RawClient = { readonly [K in keyof Services]: Raw<Services[K]> };
  */
 export class CygniClient extends BaseClient {
   readonly auditLogs: resources.AuditLogsResource;
+  readonly auth: resources.AuthResource;
+  readonly billing: resources.BillingResource;
   readonly deployments: resources.DeploymentsResource;
   readonly env: resources.EnvResource;
   readonly environments: resources.EnvironmentsResource;
@@ -48,6 +53,7 @@ export class CygniClient extends BaseClient {
   readonly platform: resources.PlatformResource;
   readonly processes: resources.ProcessesResource;
   readonly projects: resources.ProjectsResource;
+  readonly sessions: resources.SessionsResource;
   readonly tokens: resources.TokensResource;
   readonly uploads: resources.UploadsResource;
   readonly webhooks: typeof webhooks = webhooks;
@@ -57,6 +63,8 @@ export class CygniClient extends BaseClient {
     super(options);
     const made = services(this.caller);
     this.auditLogs = made.auditLogs;
+    this.auth = made.auth;
+    this.billing = made.billing;
     this.deployments = made.deployments;
     this.env = made.env;
     this.environments = made.environments;
@@ -67,6 +75,7 @@ export class CygniClient extends BaseClient {
     this.platform = made.platform;
     this.processes = made.processes;
     this.projects = made.projects;
+    this.sessions = made.sessions;
     this.tokens = made.tokens;
     this.uploads = made.uploads;
     this.raw = services(this.rawCaller) as unknown as RawClient;

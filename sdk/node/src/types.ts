@@ -6,6 +6,8 @@ export type AuditLogsListResult = "denied" | "failed" | "success";
 
 export type AuditRowResult = "denied" | "failed" | "success" | (string & {});
 
+export type AuthMethodsRegistration = "closed" | "invitation" | "open" | "setup" | (string & {});
+
 export type BuildSettingsBuilder = "auto" | "process";
 
 export type BuildSettingsOutBuilder = "auto" | "process" | (string & {});
@@ -32,7 +34,7 @@ export type DeploymentEventStatus = "building" | "canceled" | "deploying" | "fai
 
 export type DeploymentEventStep = "build" | "health" | "release" | "source" | "start" | "switch" | (string & {});
 
-export type DeploymentFailureCode = "build_error" | "build_oom" | "build_timeout" | "disk_full" | "health_check_failed" | "internal" | "nothing_detected" | "out_of_memory" | "port_not_bound" | "release_command_failed" | "release_command_interrupted" | "source_invalid" | "source_unavailable" | "start_crash" | "step_timeout" | "switch_failed" | "toolchain_missing" | "worker_lost" | (string & {});
+export type DeploymentFailureCode = "build_error" | "build_oom" | "build_timeout" | "disk_full" | "health_check_failed" | "internal" | "nothing_detected" | "out_of_memory" | "port_not_bound" | "quota_exceeded" | "release_command_failed" | "release_command_interrupted" | "source_invalid" | "source_unavailable" | "start_crash" | "step_timeout" | "switch_failed" | "toolchain_missing" | "worker_lost" | (string & {});
 
 export type DeploymentFailureStep = "build" | "health" | "release" | "source" | "start" | "switch" | (string & {});
 
@@ -112,6 +114,10 @@ export type LogsStreamLevel = "debug" | "error" | "info" | "warn";
 
 export type LogsStreamSource = "app" | "build" | "request" | "system";
 
+export type PlanLimitName = "buildMinutes" | "deploymentsPerDay" | "logBytes" | "projects" | (string & {});
+
+export type PlanName = "enterprise" | "free" | "pro" | (string & {});
+
 export type ProcessInputProtocol = "h2c" | "http1";
 
 export type ProcessProtocol = "h2c" | "http1" | (string & {});
@@ -119,6 +125,8 @@ export type ProcessProtocol = "h2c" | "http1" | (string & {});
 export type ProjectStatus = "active" | "deleted" | "paused" | (string & {});
 
 export type ProjectsListStatus = "active" | "deleted" | "paused";
+
+export type QuotaName = "buildMinutes" | "deploymentsPerDay" | "logBytes" | "projects" | (string & {});
 
 export type SandboxCgroups = "none" | "v1" | "v2" | (string & {});
 
@@ -179,6 +187,18 @@ export interface AuditVerification {
   headHash: string;
 }
 
+export interface AuthMethods {
+  registration: AuthMethodsRegistration;
+  password: boolean;
+  providers: AuthProvider[];
+  mail: boolean;
+}
+
+export interface AuthProvider {
+  id: string;
+  name: string;
+}
+
 /** How the project is built; null: as cygni.toml says, else as detected. */
 export interface BuildSettings {
   rootDir?: string | null | undefined;
@@ -187,6 +207,7 @@ export interface BuildSettings {
   buildCommand?: string | null | undefined;
   outputDir?: string | null | undefined;
   releaseCommand?: string | null | undefined;
+  watchPaths?: string[] | undefined;
 }
 
 export interface BuildSettingsOut {
@@ -196,6 +217,7 @@ export interface BuildSettingsOut {
   buildCommand: string | null;
   outputDir: string | null;
   releaseCommand: string | null;
+  watchPaths: string[];
 }
 
 export interface BuildSettingsPatch {
@@ -205,6 +227,7 @@ export interface BuildSettingsPatch {
   buildCommand?: string | null | undefined;
   outputDir?: string | null | undefined;
   releaseCommand?: string | null | undefined;
+  watchPaths?: string[] | null | undefined;
 }
 
 export interface Capabilities {
@@ -581,6 +604,12 @@ export interface LogLine {
   request: RequestLog | null;
 }
 
+export interface LoginInput {
+  email: string;
+  /** 12 to 128 characters of any kind. */
+  password: string;
+}
+
 export interface Me {
   user: User | null;
   token: Token;
@@ -591,6 +620,23 @@ export interface Me {
 export interface OtherDeployment {
   type: "deployment";
   deploymentId: string;
+}
+
+export interface Plan {
+  name: PlanName;
+  rateLimits: PlanRate[];
+  limits: PlanLimit[];
+}
+
+export interface PlanLimit {
+  name: PlanLimitName;
+  limit: number | null;
+}
+
+export interface PlanRate {
+  window: string;
+  windowSeconds: number;
+  limit: number | null;
 }
 
 export interface Process {
@@ -718,6 +764,13 @@ export interface PushSource {
   tag: string | null;
 }
 
+export interface Quota {
+  name: QuotaName;
+  used: number;
+  limit: number | null;
+  resetsAt: string | null;
+}
+
 export interface RateLimit {
   windows: RateLimitWindow[];
 }
@@ -732,6 +785,14 @@ export interface RateLimitWindow {
 export interface Redeploy {
   useCache?: boolean | undefined;
   refreshEnv?: boolean | undefined;
+}
+
+export interface RegisterInput {
+  email: string;
+  /** 12 to 128 characters of any kind. */
+  password: string;
+  name: string;
+  setupCode?: string | null | undefined;
 }
 
 export interface RequestLog {

@@ -10,6 +10,8 @@ from ._runtime.async_client import AsyncTransport
 
 if TYPE_CHECKING:
     from .async_resources.audit_logs import AsyncAuditLogs, AsyncRawAuditLogs
+    from .async_resources.auth import AsyncAuth, AsyncRawAuth
+    from .async_resources.billing import AsyncBilling, AsyncRawBilling
     from .async_resources.deployments import AsyncDeployments, AsyncRawDeployments
     from .async_resources.env import AsyncEnv, AsyncRawEnv
     from .async_resources.environments import AsyncEnvironments, AsyncRawEnvironments
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from .async_resources.platform import AsyncPlatform, AsyncRawPlatform
     from .async_resources.processes import AsyncProcesses, AsyncRawProcesses
     from .async_resources.projects import AsyncProjects, AsyncRawProjects
+    from .async_resources.sessions import AsyncRawSessions, AsyncSessions
     from .async_resources.tokens import AsyncRawTokens, AsyncTokens
     from .async_resources.uploads import AsyncRawUploads, AsyncUploads
     from .async_resources.webhooks import AsyncWebhooks
@@ -41,6 +44,18 @@ class AsyncCygniClient(AsyncTransport):
         from .async_resources.audit_logs import AsyncAuditLogs
 
         return AsyncAuditLogs(self)
+
+    @cached_property
+    def auth(self) -> AsyncAuth:
+        from .async_resources.auth import AsyncAuth
+
+        return AsyncAuth(self)
+
+    @cached_property
+    def billing(self) -> AsyncBilling:
+        from .async_resources.billing import AsyncBilling
+
+        return AsyncBilling(self)
 
     @cached_property
     def deployments(self) -> AsyncDeployments:
@@ -103,6 +118,12 @@ class AsyncCygniClient(AsyncTransport):
         return AsyncProjects(self)
 
     @cached_property
+    def sessions(self) -> AsyncSessions:
+        from .async_resources.sessions import AsyncSessions
+
+        return AsyncSessions(self)
+
+    @cached_property
     def tokens(self) -> AsyncTokens:
         from .async_resources.tokens import AsyncTokens
 
@@ -130,6 +151,18 @@ class AsyncRawClient:
         from .async_resources.audit_logs import AsyncAuditLogs, AsyncRawAuditLogs
 
         return AsyncRawAuditLogs(AsyncAuditLogs(self._client, is_raw=True))
+
+    @cached_property
+    def auth(self) -> AsyncRawAuth:
+        from .async_resources.auth import AsyncAuth, AsyncRawAuth
+
+        return AsyncRawAuth(AsyncAuth(self._client, is_raw=True))
+
+    @cached_property
+    def billing(self) -> AsyncRawBilling:
+        from .async_resources.billing import AsyncBilling, AsyncRawBilling
+
+        return AsyncRawBilling(AsyncBilling(self._client, is_raw=True))
 
     @cached_property
     def deployments(self) -> AsyncRawDeployments:
@@ -196,6 +229,12 @@ class AsyncRawClient:
         from .async_resources.projects import AsyncProjects, AsyncRawProjects
 
         return AsyncRawProjects(AsyncProjects(self._client, is_raw=True))
+
+    @cached_property
+    def sessions(self) -> AsyncRawSessions:
+        from .async_resources.sessions import AsyncRawSessions, AsyncSessions
+
+        return AsyncRawSessions(AsyncSessions(self._client, is_raw=True))
 
     @cached_property
     def tokens(self) -> AsyncRawTokens:

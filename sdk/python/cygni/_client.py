@@ -10,6 +10,8 @@ from ._runtime.client import Transport
 
 if TYPE_CHECKING:
     from .resources.audit_logs import AuditLogs, RawAuditLogs
+    from .resources.auth import Auth, RawAuth
+    from .resources.billing import Billing, RawBilling
     from .resources.deployments import Deployments, RawDeployments
     from .resources.env import Env, RawEnv
     from .resources.environments import Environments, RawEnvironments
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from .resources.platform import Platform, RawPlatform
     from .resources.processes import Processes, RawProcesses
     from .resources.projects import Projects, RawProjects
+    from .resources.sessions import RawSessions, Sessions
     from .resources.tokens import RawTokens, Tokens
     from .resources.uploads import RawUploads, Uploads
     from .resources.webhooks import Webhooks
@@ -46,6 +49,18 @@ class CygniClient(Transport):
         from .resources.audit_logs import AuditLogs
 
         return AuditLogs(self)
+
+    @cached_property
+    def auth(self) -> Auth:
+        from .resources.auth import Auth
+
+        return Auth(self)
+
+    @cached_property
+    def billing(self) -> Billing:
+        from .resources.billing import Billing
+
+        return Billing(self)
 
     @cached_property
     def deployments(self) -> Deployments:
@@ -108,6 +123,12 @@ class CygniClient(Transport):
         return Projects(self)
 
     @cached_property
+    def sessions(self) -> Sessions:
+        from .resources.sessions import Sessions
+
+        return Sessions(self)
+
+    @cached_property
     def tokens(self) -> Tokens:
         from .resources.tokens import Tokens
 
@@ -135,6 +156,18 @@ class RawClient:
         from .resources.audit_logs import AuditLogs, RawAuditLogs
 
         return RawAuditLogs(AuditLogs(self._client, is_raw=True))
+
+    @cached_property
+    def auth(self) -> RawAuth:
+        from .resources.auth import Auth, RawAuth
+
+        return RawAuth(Auth(self._client, is_raw=True))
+
+    @cached_property
+    def billing(self) -> RawBilling:
+        from .resources.billing import Billing, RawBilling
+
+        return RawBilling(Billing(self._client, is_raw=True))
 
     @cached_property
     def deployments(self) -> RawDeployments:
@@ -195,6 +228,12 @@ class RawClient:
         from .resources.projects import Projects, RawProjects
 
         return RawProjects(Projects(self._client, is_raw=True))
+
+    @cached_property
+    def sessions(self) -> RawSessions:
+        from .resources.sessions import RawSessions, Sessions
+
+        return RawSessions(Sessions(self._client, is_raw=True))
 
     @cached_property
     def tokens(self) -> RawTokens:

@@ -11,6 +11,7 @@ INPUTS: dict[str, dict[str, tuple[str, str]]] = {
         "build_command": ("buildCommand", ""),
         "output_dir": ("outputDir", ""),
         "release_command": ("releaseCommand", ""),
+        "watch_paths": ("watchPaths", ""),
     },
     "BuildSettingsPatch": {
         "root_dir": ("rootDir", ""),
@@ -19,6 +20,7 @@ INPUTS: dict[str, dict[str, tuple[str, str]]] = {
         "build_command": ("buildCommand", ""),
         "output_dir": ("outputDir", ""),
         "release_command": ("releaseCommand", ""),
+        "watch_paths": ("watchPaths", ""),
     },
     "ConnectionInput": {
         "name": ("name", ""),
@@ -134,6 +136,12 @@ INPUTS: dict[str, dict[str, tuple[str, str]]] = {
     "Redeploy": {
         "use_cache": ("useCache", ""),
         "refresh_env": ("refreshEnv", ""),
+    },
+    "RegisterInput": {
+        "email": ("email", ""),
+        "password": ("password", ""),
+        "name": ("name", ""),
+        "setup_code": ("setupCode", ""),
     },
     "Rollback": {
         "restore_env": ("restoreEnv", ""),

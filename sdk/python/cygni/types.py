@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 AuditActorType = Literal["anonymous", "system", "token", "user"]
 AuditLogsListResult = Literal["denied", "failed", "success"]
 AuditRowResult = Literal["denied", "failed", "success"]
+AuthMethodsRegistration = Literal["closed", "invitation", "open", "setup"]
 BuildSettingsBuilder = Literal["auto", "process"]
 BuildSettingsOutBuilder = Literal["auto", "process"]
 BuildSettingsPatchBuilder = Literal["auto", "process"]
@@ -48,6 +49,7 @@ DeploymentFailureCode = Literal[
     "nothing_detected",
     "out_of_memory",
     "port_not_bound",
+    "quota_exceeded",
     "release_command_failed",
     "release_command_interrupted",
     "source_invalid",
@@ -103,10 +105,13 @@ LogsListLevel = Literal["debug", "error", "info", "warn"]
 LogsListSource = Literal["app", "build", "request", "system"]
 LogsStreamLevel = Literal["debug", "error", "info", "warn"]
 LogsStreamSource = Literal["app", "build", "request", "system"]
+PlanLimitName = Literal["buildMinutes", "deploymentsPerDay", "logBytes", "projects"]
+PlanName = Literal["enterprise", "free", "pro"]
 ProcessInputProtocol = Literal["h2c", "http1"]
 ProcessProtocol = Literal["h2c", "http1"]
 ProjectStatus = Literal["active", "deleted", "paused"]
 ProjectsListStatus = Literal["active", "deleted", "paused"]
+QuotaName = Literal["buildMinutes", "deploymentsPerDay", "logBytes", "projects"]
 SandboxCgroups = Literal["none", "v1", "v2"]
 TokenInputKind = Literal["deploy", "personal", "team"]
 TokenKind = Literal["deploy", "personal", "session", "team"]
@@ -190,6 +195,30 @@ class AuditVerification(Model):
     }
 
 
+class AuthMethods(Model):
+    registration: AuthMethodsRegistration | str
+    password: bool
+    providers: list[AuthProvider]
+    mail: bool
+
+    _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
+        "registration": ("registration", None),
+        "password": ("password", None),
+        "providers": ("providers", items(model(lambda: AuthProvider))),
+        "mail": ("mail", None),
+    }
+
+
+class AuthProvider(Model):
+    id: str
+    name: str
+
+    _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
+        "id": ("id", None),
+        "name": ("name", None),
+    }
+
+
 class BuildSettings(TypedDict, total=False):
     """How the project is built; null: as cygni.toml says, else as detected."""
 
@@ -199,6 +228,7 @@ class BuildSettings(TypedDict, total=False):
     build_command: str | None
     output_dir: str | None
     release_command: str | None
+    watch_paths: Sequence[str]
 
 
 class BuildSettingsOut(Model):
@@ -208,6 +238,7 @@ class BuildSettingsOut(Model):
     build_command: str | None
     output_dir: str | None
     release_command: str | None
+    watch_paths: list[str]
 
     _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
         "root_dir": ("rootDir", None),
@@ -216,6 +247,7 @@ class BuildSettingsOut(Model):
         "build_command": ("buildCommand", None),
         "output_dir": ("outputDir", None),
         "release_command": ("releaseCommand", None),
+        "watch_paths": ("watchPaths", None),
     }
 
 
@@ -226,6 +258,7 @@ class BuildSettingsPatch(TypedDict, total=False):
     build_command: str | None
     output_dir: str | None
     release_command: str | None
+    watch_paths: Sequence[str] | None
 
 
 class Capabilities(Model):
@@ -875,6 +908,12 @@ class LogLine(Model):
     }
 
 
+class LoginInput(TypedDict, total=False):
+    email: Required[str]
+    password: Required[str]
+    """12 to 128 characters of any kind."""
+
+
 class Me(Model):
     user: User | None
     token: Token
@@ -896,6 +935,40 @@ class OtherDeployment(Model):
     _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
         "type": ("type", None),
         "deployment_id": ("deploymentId", None),
+    }
+
+
+class Plan(Model):
+    name: PlanName | str
+    rate_limits: list[PlanRate]
+    limits: list[PlanLimit]
+
+    _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
+        "name": ("name", None),
+        "rate_limits": ("rateLimits", items(model(lambda: PlanRate))),
+        "limits": ("limits", items(model(lambda: PlanLimit))),
+    }
+
+
+class PlanLimit(Model):
+    name: PlanLimitName | str
+    limit: int | None
+
+    _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
+        "name": ("name", None),
+        "limit": ("limit", None),
+    }
+
+
+class PlanRate(Model):
+    window: str
+    window_seconds: int
+    limit: int | None
+
+    _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
+        "window": ("window", None),
+        "window_seconds": ("windowSeconds", None),
+        "limit": ("limit", None),
     }
 
 
@@ -1080,6 +1153,20 @@ class PushSource(Model):
     }
 
 
+class Quota(Model):
+    name: QuotaName | str
+    used: int
+    limit: int | None
+    resets_at: datetime | None
+
+    _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
+        "name": ("name", None),
+        "used": ("used", None),
+        "limit": ("limit", None),
+        "resets_at": ("resetsAt", time),
+    }
+
+
 class RateLimit(Model):
     windows: list[RateLimitWindow]
 
@@ -1105,6 +1192,14 @@ class RateLimitWindow(Model):
 class Redeploy(TypedDict, total=False):
     use_cache: bool
     refresh_env: bool
+
+
+class RegisterInput(TypedDict, total=False):
+    email: Required[str]
+    password: Required[str]
+    """12 to 128 characters of any kind."""
+    name: Required[str]
+    setup_code: str | None
 
 
 class RequestLog(Model):

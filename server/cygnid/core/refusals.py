@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Never
 
 import msgspec
 
-from cygnid.core import changes, clock
+from cygnid.core import changes, clock, quotas
 from cygnid.core.actors import Actor
 from cygnid.core.changes import Subject
-from cygnid.core.db import AWAY, Pool, begin
+from cygnid.core.db import AWAY, Pool, Tx, begin
 from cygnid.core.errors import Forbidden, QuotaExceeded
 
 if TYPE_CHECKING:
@@ -36,22 +36,34 @@ class _Refusal(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str
 
 
+class _Reached(msgspec.Struct, frozen=True, kw_only=True):
+    """A quota that somebody would have gone beyond."""
+
+    actor: Actor
+    error: QuotaExceeded
+    request_id: str
+
+
 class Refusals:
     """Those of one process. No request waits for them, and one that cannot be written changes no answer."""
 
     def __init__(self) -> None:
-        self._waiting: deque[_Refusal] = deque()
+        self._waiting: deque[_Refusal | _Reached] = deque()
         self._more = asyncio.Event()
         self._minute = 0
         self._noted = Counter[str | None]()
 
     def note(self, item: "Operation", call: "Call", refused: Forbidden, team_id: str | None) -> None:
         """That this call was refused. `team_id`: whose log it belongs in, where the refusal does not say it; None: the
-        caller's own, and for who acts in several teams the installation's. Reads, callers that nobody knows and limits
-        of a plan make no row."""
+        caller's own, and for who acts in several teams the installation's. Reads and callers that nobody knows make no
+        row, a quota one in each of its periods."""
         actor = call.actor
         is_read = item.method == "GET" or item.needs.endswith(":read")
-        if is_read or actor.type == "anonymous" or isinstance(refused, QuotaExceeded) or not self._may_note(actor):
+        if is_read or actor.type == "anonymous" or not self._may_note(actor):
+            return
+        if isinstance(refused, QuotaExceeded):
+            self._waiting.append(_Reached(actor=actor, error=refused, request_id=call.request_id))
+            self._more.set()
             return
         asked = {"operation": item.id, "code": refused.code}
         if scopes := refused.details.get("requiredScopes"):
@@ -72,16 +84,7 @@ class Refusals:
             try:
                 async with begin(pool) as tx:
                     for one in some:
-                        await changes.record(
-                            tx,
-                            one.actor,
-                            EVENT,
-                            one.subject,
-                            after=one.asked,
-                            data=one.asked,
-                            result="denied",
-                            request_id=one.request_id,
-                        )
+                        await _store(tx, one)
             except AWAY as error:
                 log.warning("%d refusals are not written: %r", len(some), error)
             for _ in some:
@@ -99,6 +102,22 @@ class Refusals:
             self._minute, self._noted = minute, Counter()
         self._noted[actor.id] += 1
         return self._noted[actor.id] <= PER_MINUTE and len(self._waiting) < _MOST_WAITING
+
+
+async def _store(tx: Tx, one: _Refusal | _Reached) -> None:
+    if isinstance(one, _Reached):
+        await quotas.tell(tx, one.actor, one.error, request_id=one.request_id)
+        return
+    await changes.record(
+        tx,
+        one.actor,
+        EVENT,
+        one.subject,
+        after=one.asked,
+        data=one.asked,
+        result="denied",
+        request_id=one.request_id,
+    )
 
 
 def _subject(item: "Operation", call: "Call", refused: Forbidden, team_id: str | None) -> Subject:

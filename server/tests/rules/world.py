@@ -59,6 +59,8 @@ class World:
             "platform.rateLimit": Request(path="/rate-limit"),
             "platform.capabilities": Request(path="/capabilities"),
             "me.get": Request(path="/me"),
+            "billing.plans": Request(path="/billing/plans"),
+            "billing.quotas": Request(path="/billing/quotas", query={"teamId": self.team_id}),
             "tokens.list": Request(path="/tokens"),
             "tokens.create": Request(
                 path="/tokens", json={"name": "ci", "kind": "team", "scopes": ["tokens:write"], "teamId": self.team_id}

@@ -11,7 +11,8 @@ module Cygni
       install_command: ["installCommand", nil],
       build_command: ["buildCommand", nil],
       output_dir: ["outputDir", nil],
-      release_command: ["releaseCommand", nil]
+      release_command: ["releaseCommand", nil],
+      watch_paths: ["watchPaths", nil]
     },
     "BuildSettingsPatch" => {
       root_dir: ["rootDir", nil],
@@ -19,7 +20,8 @@ module Cygni
       install_command: ["installCommand", nil],
       build_command: ["buildCommand", nil],
       output_dir: ["outputDir", nil],
-      release_command: ["releaseCommand", nil]
+      release_command: ["releaseCommand", nil],
+      watch_paths: ["watchPaths", nil]
     },
     "ConnectionAuth" => {
       type: ["type", nil],
@@ -109,6 +111,10 @@ module Cygni
       timeout_seconds: ["timeoutSeconds", nil],
       interval_seconds: ["intervalSeconds", nil]
     },
+    "LoginInput" => {
+      email: ["email", nil],
+      password: ["password", nil]
+    },
     "ProcessInput" => {
       type: ["type", nil],
       command: ["command", nil],
@@ -166,6 +172,12 @@ module Cygni
     "Redeploy" => {
       use_cache: ["useCache", nil],
       refresh_env: ["refreshEnv", nil]
+    },
+    "RegisterInput" => {
+      email: ["email", nil],
+      password: ["password", nil],
+      name: ["name", nil],
+      setup_code: ["setupCode", nil]
     },
     "Rollback" => {
       restore_env: ["restoreEnv", nil]

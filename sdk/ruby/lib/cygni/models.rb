@@ -43,6 +43,20 @@ module Cygni
       field(:head_hash, "headHash")
     end
 
+    # AuthMethods, as the API says it.
+    class AuthMethods < Model
+      field(:registration)
+      field(:password)
+      field(:providers) { list(model(AuthProvider)) }
+      field(:mail)
+    end
+
+    # AuthProvider, as the API says it.
+    class AuthProvider < Model
+      field(:id)
+      field(:name)
+    end
+
     # BuildSettingsOut, as the API says it.
     class BuildSettingsOut < Model
       field(:root_dir, "rootDir")
@@ -51,6 +65,7 @@ module Cygni
       field(:build_command, "buildCommand")
       field(:output_dir, "outputDir")
       field(:release_command, "releaseCommand")
+      field(:watch_paths, "watchPaths")
     end
 
     # Capabilities, as the API says it.
@@ -357,6 +372,26 @@ module Cygni
       field(:deployment_id, "deploymentId")
     end
 
+    # Plan, as the API says it.
+    class Plan < Model
+      field(:name)
+      field(:rate_limits, "rateLimits") { list(model(PlanRate)) }
+      field(:limits) { list(model(PlanLimit)) }
+    end
+
+    # PlanLimit, as the API says it.
+    class PlanLimit < Model
+      field(:name)
+      field(:limit)
+    end
+
+    # PlanRate, as the API says it.
+    class PlanRate < Model
+      field(:window)
+      field(:window_seconds, "windowSeconds")
+      field(:limit)
+    end
+
     # Process, as the API says it.
     class Process < Model
       field(:id)
@@ -413,6 +448,14 @@ module Cygni
       field(:type)
       field(:branch)
       field(:tag)
+    end
+
+    # Quota, as the API says it.
+    class Quota < Model
+      field(:name)
+      field(:used)
+      field(:limit)
+      field(:resets_at, "resetsAt") { time }
     end
 
     # RateLimit, as the API says it.

@@ -12,6 +12,7 @@ from cygnid.core.errors import Forbidden, InUse, InvalidState, NotFound, Validat
 from cygnid.core.ids import new_id
 from cygnid.core.schemas import plain
 from cygnid.resources.deployments import progress, queries
+from cygnid.resources.deployments import queue as waiting
 from cygnid.resources.deployments.access import DeploymentAccess
 from cygnid.resources.deployments.queries import DeploymentRow
 from cygnid.resources.deployments.schemas import (
@@ -185,12 +186,13 @@ async def queue(
     tx: Tx, access: EnvironmentAccess, new: New, *, trigger: Trigger, request_id: str | None
 ) -> DeploymentRow:
     """Store it, due now. Older ones that wait are superseded; a rollback also cancels one that runs and is not yet
-    switching. Raises InvalidState for a paused project."""
+    switching. Raises InvalidState for a paused project, QuotaExceeded."""
     if access.project.paused_at is not None:
         raise InvalidState(
             "This project is paused.", hint=f"Resume it first: POST /v1/projects/{access.project.id}/resume."
         )
     environment = access.environment
+    await waiting.require_quotas(tx, access.team_id, builds=new.digest is None)
     await progress.lock(tx, environment.id)
     deployment_id, now = new_id("dep"), clock.now()
     if new.upload_id is not None:

@@ -1,7 +1,7 @@
 """New commits on the branch that an environment follows: each is deployed once, whoever sees it first."""
 
 from cygnid.core.db import Tx
-from cygnid.resources.deployments import actions, progress
+from cygnid.resources.deployments import actions, progress, queue
 from cygnid.resources.deployments.actions import New
 from cygnid.resources.deployments.queries import DeploymentRow
 from cygnid.resources.deployments.schemas import Commit, GitSource, PushSource
@@ -20,7 +20,9 @@ async def deploy_head(
 ) -> DeploymentRow | None:
     """Deploy `sha`, which is now the head of the branch that the environment follows; None: it was taken note of
     before. As one transaction after the other: callers that see heads at the same time must not be out of date.
-    `commit`: what is known of it already. Raises InvalidState for a paused project."""
+    `commit`: what is known of it already. Raises InvalidState for a paused project; QuotaExceeded, and has taken note
+    of the commit: it is deployed when somebody asks for it."""
+    await queue.lock_quotas(tx, access.team_id)
     environment = await progress.lock(tx, access.environment.id)
     if environment is None or environment.followed_sha == sha:
         return None

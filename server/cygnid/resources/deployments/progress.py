@@ -11,7 +11,7 @@ from cygnid.core.actors import SYSTEM, Actor
 from cygnid.core.changes import Wake
 from cygnid.core.db import Tx
 from cygnid.core.schemas import plain
-from cygnid.resources.deployments import queries
+from cygnid.resources.deployments import queries, queue
 from cygnid.resources.deployments.queries import DeploymentRow
 from cygnid.resources.deployments.schemas import (
     DeploymentEvents,
@@ -130,6 +130,8 @@ async def end(
 ) -> DeploymentRow:
     """Its last status: nothing of it is due any more, and what waits in the environment is."""
     now = clock.now()
+    if row.status == "building" and row.started_at is not None:
+        await queue.add_build(tx, row.team_id, row.started_at)
     await tx.execute(
         """UPDATE deployments SET status = $2, steps = $3, failure = $4, finished_at = $5, updated_at = $5,
                was_live = was_live OR $2 = 'success', due_at = NULL, deadline_at = NULL

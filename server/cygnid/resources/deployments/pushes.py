@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from cygnid.core import quotas
 from cygnid.core.access import Permission
 from cygnid.core.db import Read, Tx
-from cygnid.core.errors import CygniError
+from cygnid.core.errors import CygniError, QuotaExceeded
 from cygnid.resources.deployments.follow import deploy_head
 from cygnid.resources.deployments.queries import DeploymentRow
 from cygnid.resources.deployments.schemas import Commit, PushSource
@@ -96,6 +97,8 @@ async def _outcome(
             why = "stored, not deployed: this commit has been deployed there before"
     except CygniError as error:
         why = f"stored, not deployed: {error.message}"
+        if isinstance(error, QuotaExceeded):
+            await quotas.tell(tx, push.pusher, error, request_id=push.request_id)
     return Outcome(update=update, environment=environment.name, deployment=row, why=why)
 
 

@@ -1,13 +1,14 @@
 """Who waits for what, and until when: the queue of each environment and that of the machine's builds."""
 
 import heapq
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from cygnid.core import clock
+from cygnid.core import clock, quotas
 from cygnid.core.db import Read, Tx
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -187,3 +188,43 @@ async def may_build(tx: Tx, deployment_id: str) -> bool:
     await tx.execute("SELECT pg_advisory_xact_lock(hashtext('build slots'))")
     place = (await places(tx)).get(deployment_id)
     return place is not None and place.may_start
+
+
+async def lock_quotas(tx: Tx, team_id: str) -> None:
+    """For whoever locks the environment before it makes the deployment: what belongs to the team is locked first."""
+    await quotas.lock(tx, team_id, "deploymentsPerDay")
+
+
+async def require_quotas(tx: Tx, team_id: str, *, builds: bool) -> None:
+    """That the team may make one more deployment today, and one that builds this month. Raises QuotaExceeded."""
+    await quotas.require(tx, team_id, "deploymentsPerDay", made_today)
+    if builds:
+        await require_build_minutes(tx, team_id)
+
+
+async def require_build_minutes(read: Read, team_id: str) -> None:
+    """That a build may begin; what it takes is known once it has ended. Raises QuotaExceeded."""
+    most = await quotas.limit(read, team_id, "buildMinutes")
+    if most is not None and (used := await build_minutes(read, team_id)) >= most:
+        raise quotas.exceeded(team_id, "buildMinutes", most, used)
+
+
+async def made_today(read: Read, team_id: str) -> int:
+    """Those of the projects that the team has now."""
+    return await read.value(
+        """SELECT count(*) FROM projects p JOIN deployments d ON d.project_id = p.id
+           WHERE p.team_id = $1 AND d.created_at >= $2""",
+        team_id,
+        quotas.window("deploymentsPerDay", clock.now()).starts_at,
+    )
+
+
+async def build_minutes(read: Read, team_id: str) -> int:
+    """Whole minutes of this month, of the builds that have ended."""
+    return await quotas.used(read, team_id, "buildMinutes") // 60
+
+
+async def add_build(tx: Tx, team_id: str, started_at: datetime) -> None:
+    """A build that began then has ended, well or not."""
+    seconds = math.ceil(max(timedelta(), clock.now() - started_at).total_seconds())
+    await quotas.add(tx, team_id, "buildMinutes", seconds)

@@ -22,7 +22,8 @@ StepStatus = Literal["pending", "running", "success", "failed", "skipped", "canc
 FailureCode = Literal[
     "source_unavailable", "source_invalid", "nothing_detected", "toolchain_missing", "build_error", "build_timeout",
     "build_oom", "release_command_failed", "release_command_interrupted", "start_crash", "port_not_bound",
-    "out_of_memory", "health_check_failed", "switch_failed", "step_timeout", "disk_full", "worker_lost", "internal",
+    "out_of_memory", "health_check_failed", "switch_failed", "step_timeout", "quota_exceeded", "disk_full",
+    "worker_lost", "internal",
 ]  # fmt: skip
 
 STEPS: tuple[StepName, ...] = ("source", "build", "release", "start", "health", "switch")

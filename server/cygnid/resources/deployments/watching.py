@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from cygnid.backends import Backends
-from cygnid.core import changes
+from cygnid.core import changes, quotas
 from cygnid.core.changes import Wake
 from cygnid.core.db import Read, Tx, begin, read
+from cygnid.core.errors import QuotaExceeded
 from cygnid.core.reconcile import reconcile
 from cygnid.core.work import Claim, Lost, work
 from cygnid.resources.connections import actions as connections
@@ -110,7 +111,13 @@ async def _take(tx: Tx, looked: ProjectRow, heads: Heads) -> bool:
             is_settled = False
             continue
         source = GitSource(repository_url=project.source.repository_url, branch=branch, tag=None)
-        await follow.deploy_head(tx, platform_access(project, environment), source, sha)
+        access = platform_access(project, environment)
+        try:
+            await follow.deploy_head(tx, access, source, sha)
+        except QuotaExceeded as error:
+            await quotas.tell(tx, access.actor, error)
+            message = f"{sha[:7]} is not deployed: {error.message} {error.hint}"
+            await logs.system_line(tx, project.id, environment.name, message, level="warn")
     return is_settled
 
 

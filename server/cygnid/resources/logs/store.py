@@ -12,6 +12,7 @@ from cygnid.core.db import Tx
 from cygnid.resources.logs.batch import Line, Taken
 from cygnid.resources.logs.lines import LATEST_MS, NO_MASK, first_id, line_id, message, milliseconds
 from cygnid.resources.logs.schemas import Level
+from cygnid.resources.logs.volume import within
 
 NOTES = 1000
 """Of the platform's own lines, at most so many a batch."""
@@ -37,7 +38,8 @@ class _Note(msgspec.Struct, frozen=True, kw_only=True):
 
 async def store(tx: Tx, taken: Sequence[Taken]) -> tuple[set[int], int]:
     """Store a batch: the streams whose position is still the one that they were read from, and what waits in
-    `log_notes`. Returns the numbers of those streams, and how many notes there were.
+    `log_notes`, as far as the plan of each team allows. Returns the numbers of those streams, and how many notes there
+    were.
 
     The lock on `log_head` is held until the commit, so batches become visible in the order of their ids.
     """
@@ -46,10 +48,15 @@ async def store(tx: Tx, taken: Sequence[Taken]) -> tuple[set[int], int]:
     moved = await _move(tx, taken)
     notes = await _notes(tx)
     rows = [_columns(line, ms, 0, number) for number, line in enumerate(notes)]
-    for item in taken:
-        if item.row.number in moved:
-            numbered = enumerate([*item.lines, *item.notes], item.row.seq + 1)
-            rows += [_columns(line, ms, item.row.number, seq) for seq, line in numbered]
+    numbered = [
+        (item.row.number, seq, line)
+        for item in taken
+        if item.row.number in moved
+        for seq, line in enumerate([*item.lines, *item.notes], item.row.seq + 1)
+    ]
+    if numbered:
+        kept = await within(tx, [line for _, _, line in numbered])
+        rows += [_columns(line, ms, stream, seq) for place, (stream, seq, line) in enumerate(numbered) if place in kept]
     if rows:
         await tx.copy("log_lines", _COLUMNS, rows)
         await changes.wake(tx, Wake.LINES)

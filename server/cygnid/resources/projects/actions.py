@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from cygnid.core import changes, clock, etag
+from cygnid.core import changes, clock, etag, quotas
 from cygnid.core.access import TeamAccess
 from cygnid.core.db import Tx
 from cygnid.core.errors import Gone, InvalidState, NotFound, Unavailable
@@ -46,7 +46,8 @@ async def create_project(
     request_id: str | None = None,
 ) -> ProjectRow:
     """Store the project with its production environment. Raises ProjectNameTaken (from the unique index, not from a
-    look beforehand), ValidationError for a connection that cannot be the source's."""
+    look beforehand), ValidationError for a connection that cannot be the source's, QuotaExceeded."""
+    await quotas.require(tx, access.team_id, "projects", queries.count)
     await sources.check_connection(tx, access.team_id, source)
     project_id, now = new_id("proj"), clock.now()
     async with tx.unique(projects_name_taken=ProjectNameTaken()):
@@ -187,7 +188,9 @@ async def delete_project(
 
 
 async def restore_project(tx: Tx, access: ProjectAccess, *, request_id: str | None = None) -> None:
-    """As it was, paused where it was paused. Raises Gone when its time is over."""
+    """As it was, paused where it was paused. Raises Gone when its time is over, QuotaExceeded."""
+    if access.project.deleted_at is not None:
+        await quotas.require(tx, access.team_id, "projects", queries.count)
     row = await _locked(tx, access)
     if row.purge_at is not None:
         require_time(row.purge_at)

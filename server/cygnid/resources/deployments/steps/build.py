@@ -7,7 +7,7 @@ import msgspec
 from cygnid.build.base import Artifact, BuildFailed, BuildRequest, BuildSettings
 from cygnid.core.db import Tx, read
 from cygnid.core.schemas import ENCODER
-from cygnid.resources.deployments import queries
+from cygnid.resources.deployments import queries, queue
 from cygnid.resources.deployments.steps.attempt import Attempt, StepFailed
 from cygnid.resources.env import queries as env
 from cygnid.resources.projects import queries as projects
@@ -89,6 +89,8 @@ async def keep_artifact(tx: Tx, attempt: Attempt, artifact: Artifact) -> None:
     await tx.execute(
         "UPDATE deployments SET digest = $2, built_at = now() WHERE id = $1", attempt.row.id, artifact.digest
     )
+    if attempt.row.started_at is not None:
+        await queue.add_build(tx, attempt.row.team_id, attempt.row.started_at)
     attempt.row = msgspec.structs.replace(attempt.row, digest=artifact.digest)
 
 

@@ -8,8 +8,10 @@ from datetime import timedelta
 from cygnid.core import changes
 from cygnid.core.changes import Wake
 from cygnid.core.db import AWAY, Read, Tx, read
+from cygnid.core.errors import QuotaExceeded
 from cygnid.core.work import LeaseLost
 from cygnid.resources.deployments import progress, queries, queue
+from cygnid.resources.deployments.queries import DeploymentRow
 from cygnid.resources.deployments.schemas import DeploymentEvents, DeploymentStep
 from cygnid.resources.deployments.steps import build, ends, health, release, source, switch
 from cygnid.resources.deployments.steps.attempt import Attempt, Halted, StepFailed
@@ -86,6 +88,8 @@ async def _leave_queue(attempt: Attempt) -> timedelta | None:
             return _PRUNING
         if row.digest is None and not await queue.may_build(tx, row.id):
             return None
+        if row.digest is None:
+            await _require_minutes(tx, row)
         warnings = await env.pin(tx, attempt.environment, row.id, like=row.env_like)
         await tx.execute(
             "UPDATE deployments SET previous_id = $2, deadline_at = now() + $3 WHERE id = $1",
@@ -100,6 +104,14 @@ async def _leave_queue(attempt: Attempt) -> timedelta | None:
         else:
             await _begin_release(tx, attempt)
     return None
+
+
+async def _require_minutes(tx: Tx, row: DeploymentRow) -> None:
+    """Those that were left when it was made may be used up."""
+    try:
+        await queue.require_build_minutes(tx, row.team_id)
+    except QuotaExceeded as error:
+        raise StepFailed("quota_exceeded", error.message, hint=error.hint or "") from error
 
 
 async def _begin_build(tx: Tx, attempt: Attempt, message: str) -> None:
