@@ -26,6 +26,7 @@ class Layout:
     dependencies/<project>/<hex>/   installations that releases of an environment share, also where they are promoted to
     build-cache/<project>/<environment>/
                                     what package managers keep, in folders that belong to the environment's builds
+    downloads/<2 hex>/<hex>         what package managers of all projects downloaded, by the SHA-512 of its content
     builds/<build id>/<step>/       sandboxes of running builds
     """
 
@@ -33,7 +34,7 @@ class Layout:
         self.data = data
 
     def prepare(self) -> None:
-        for name in ("artifacts", "dependencies", "build-cache", "builds"):
+        for name in ("artifacts", "dependencies", "build-cache", "downloads", "builds"):
             _folder(self.data / name)
 
     def artifact(self, project_id: str, digest: str) -> Path:
@@ -47,6 +48,10 @@ class Layout:
 
     def cache(self, project_id: str, environment_id: str) -> Path:
         return self.caches(project_id) / environment_id
+
+    @property
+    def downloads(self) -> Path:
+        return self.data / "downloads"
 
     def runs(self, build_id: str) -> Path:
         return self.data / "builds" / build_id

@@ -16,6 +16,7 @@ from cygnid.build.base import Artifact, BuildFailed, BuildRequest, Plan
 from cygnid.build.copies import Unusable
 from cygnid.build.detect import FolderFiles, detect
 from cygnid.build.detect.languages import recipe_of
+from cygnid.build.downloads import Downloads
 from cygnid.build.finish import DEPENDENCIES, finish, finish_shared
 from cygnid.build.layout import Kept, Layout, remove
 from cygnid.build.process_spec import (
@@ -50,7 +51,8 @@ class ProcessBuilder:
     """`data` is the platform's folder, which other users can pass through. `languages` are those of this
     machine. `build_env` are the operator's variables for every build, such as
     UV_INDEX_URL, npm_config_registry, HTTPS_PROXY, SSL_CERT_FILE: nothing else of our environment reaches one.
-    `build_files` are the operator's files for every build, each with its path there."""
+    `build_files` are the operator's files for every build, each with its path there. `download_cache_bytes` is what
+    downloads that all projects share may take."""
 
     def __init__(
         self,
@@ -62,8 +64,10 @@ class ProcessBuilder:
         limits: BuildLimits | None = None,
         build_env: Mapping[str, str] | None = None,
         build_files: Sequence[tuple[Path, str]] = (),
+        download_cache_bytes: int = 4 << 30,
     ) -> None:
         self._layout = Layout(data)
+        self._downloads = Downloads(self._layout.downloads, max_bytes=download_cache_bytes)
         self._sandbox = sandbox
         self._languages = languages
         self._uv = uv
@@ -184,7 +188,7 @@ class ProcessBuilder:
             _own_folder(release / plan.root / dependencies.name, request.uid)
         elif corner.toolchain and installs(plan):
             script = install_script(plan, corner.toolchain, custom=plan.install_key is None)
-            await self._run(corner, "install", script, work=release, work_at=APP, made=_make_files(corner))
+            await self._install(corner, script, work=release, work_at=APP)
         if plan.build_command:
             await self._run(corner, "build", plan.build_command, work=release, work_at=APP, dependencies=dependencies)
         if plan.kind == "release" and plan.language == "python":
@@ -223,12 +227,29 @@ class ProcessBuilder:
         for file in plan.install_files:
             _copy_input(request.tree / plan.root, file, work, request.uid)
         script = install_script(plan, corner.toolchain, custom=False)
-        made = _make_files(corner)
-        await self._run(corner, "install", script, work=work, work_at=app_root(plan), made=made)
+        await self._install(corner, script, work=work, work_at=app_root(plan))
         await _in_thread(finish_shared, plan, request, work, name)
         if not self._layout.publish(work, final):
             await remove(work)
         return final / name
+
+    async def _install(self, corner: Corner, script: str, *, work: Path, work_at: str) -> None:
+        wanted = recipe_of(corner.plan.language).downloads(corner.installing)
+        lent = corner.runs / "lent"
+        if not corner.request.clear_cache:
+            count = await _in_thread(self._downloads.lend, wanted, corner.cache, lent)
+            if count:
+                _say(corner.request, f"dependencies: {count} of {len(wanted)} are in the shared cache")
+        await self._run(
+            corner,
+            "install",
+            script,
+            work=work,
+            work_at=work_at,
+            made=_make_files(corner),
+            lent=lent if lent.exists() else None,
+        )
+        await _in_thread(self._downloads.take_in, wanted, corner.cache)
 
     async def _compile(self, corner: Corner, release: Path, dependencies: Path | None) -> None:
         """Compile the app's modules, so that its processes do not at each start. Files that are no Python of this
@@ -247,6 +268,7 @@ class ProcessBuilder:
         work_at: str,
         dependencies: Path | None = None,
         made: Path | None = None,
+        lent: Path | None = None,
         quiet: bool = False,
     ) -> None:
         command = name if quiet else script.splitlines()[-1]
@@ -256,7 +278,7 @@ class ProcessBuilder:
         folder.mkdir(mode=0o711, parents=True)
         corner.runs.chmod(0o711)
         started = time.monotonic()
-        spec = corner.step(name, script, work=work, work_at=work_at, dependencies=dependencies, made=made)
+        spec = corner.step(name, script, work=work, work_at=work_at, dependencies=dependencies, made=made, lent=lent)
         finished = await self._sandbox.run(spec)
         self._judge(command, finished)
         if not quiet:

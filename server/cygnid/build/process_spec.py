@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cygnid.build.base import BuildRequest, Plan
-from cygnid.build.detect.language import MADE, Recipe
+from cygnid.build.detect.files import FolderFiles
+from cygnid.build.detect.language import MADE, Installing, Recipe
 from cygnid.build.detect.languages import recipe_of
 from cygnid.build.toolchains import SYSTEM, Toolchain
 from cygnid.sandbox.spec import Limits, Mount, SandboxSpec
 
 APP = "/app"
 CACHE = "/cache"
+LENT = "/run/downloads"
 HOME = "home"
 TOOLS = "/run/tools"
 _SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
@@ -158,6 +160,16 @@ class Corner:
         holds them, where they could put links in place of them, to be followed by the platform."""
         return (HOME, *dict.fromkeys(name for recipe in self.recipes for name in recipe.caches))
 
+    @property
+    def installing(self) -> Installing:
+        return Installing(
+            command=self.plan.install_command or "",
+            app=FolderFiles(self.request.tree / self.plan.root),
+            home=FolderFiles(self.cache / HOME),
+            env={*self.plan.env, *self.request.env},
+            operator=self.build_env,
+        )
+
     def step(
         self,
         name: str,
@@ -167,9 +179,11 @@ class Corner:
         work_at: str,
         dependencies: Path | None = None,
         made: Path | None = None,
+        lent: Path | None = None,
     ) -> SandboxSpec:
         """Run `script` in the app's folder. `work` is mounted at `work_at`, the only place that lasts besides the
-        cache; `dependencies` where the release will have them, and `made`, both read-only."""
+        cache; `dependencies` where the release will have them, and `made`, both read-only. What is `lent` is copied
+        into the cache before, by the build's own user."""
         mounts = [Mount(source=work, target=work_at, writable=True)]
         mounts += [Mount(source=self.cache / name, target=f"{CACHE}/{name}", writable=True) for name in self.caches]
         mounts += [Mount(source=source, target=target) for source, target in toolchain_mounts(*self.toolchains)]
@@ -177,6 +191,9 @@ class Corner:
         mounts += [Mount(source=source, target=target) for source, target in self.build_files]
         if made is not None:
             mounts.append(Mount(source=made, target=MADE))
+        if lent is not None:
+            mounts.append(Mount(source=lent, target=LENT))
+            script = f"cp -R {LENT}/. {CACHE}\n{script}"
         target = dependencies_folder(self.plan)
         if dependencies is not None and target is not None:
             mounts.append(Mount(source=dependencies, target=target))

@@ -1,6 +1,6 @@
 """What a language is to a build: how it is recognised, and how its builds and releases are furnished. All data."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cygnid.build.detect.files import Files, MemoryFiles
@@ -71,6 +71,35 @@ def nothing_before(_toolchain: Toolchain, _with_pip: bool) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Download:
+    """A file of a package manager's cache whose content a lock file names by its hash."""
+
+    path: str
+    """In the folder that holds `caches`."""
+    sha512: str
+    """Hex."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installing:
+    """What decides whether the downloads of an installation may be shared with other projects."""
+
+    command: str
+    app: Files
+    """Of the folder that is built."""
+    home: Files
+    """Of the home folder that builds of the environment have."""
+    env: Collection[str]
+    """Names of the variables that the project gives to its builds."""
+    operator: Mapping[str, str]
+    """Variables that the operator gives to all builds."""
+
+
+def share_nothing(_installing: Installing) -> Sequence[Download]:
+    return ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How builds and releases of a language are furnished. In the texts of `path`, `env` and `build_env`, {root} is
     the app's folder as the release sees it, {toolchain} the toolchain's and {cache} the folder that holds `caches`."""
@@ -88,6 +117,8 @@ class Recipe:
     build_env: Mapping[str, str] = field(default_factory=dict[str, str])
     caches: tuple[str, ...] = ()
     """Folders kept from one build of a project to the next."""
+    downloads: Callable[[Installing], Sequence[Download]] = share_nothing
+    """Pure: what of `caches` every project may have, since the platform can check it by its hash."""
     scratch: tuple[str, ...] = ()
     """Folders inside of `dependencies` that tools write to even when they only build."""
     runs_alone: bool = False

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from cygnid.build.base import BuildFailed
-from cygnid.build.detect import node_frameworks, node_managers
+from cygnid.build.detect import node_downloads, node_frameworks, node_managers
 from cygnid.build.detect.files import Files
 from cygnid.build.detect.language import Found, Language, Look, Recipe
 from cygnid.build.detect.versions import Wish, matches_node, settle, tool_version
@@ -177,6 +177,7 @@ LANGUAGE = Language(
             "YARN_ENABLE_TELEMETRY": "0",
         },
         caches=("npm",),
+        downloads=node_downloads.downloads,
         scratch=(".cache", ".vite", ".vite-temp"),  # bundlers write there also when they only build
     ),
 )
