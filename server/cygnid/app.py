@@ -17,13 +17,14 @@ from cygnid.core.wakeups import Wakeups
 from cygnid.docs_site import docs_site
 from cygnid.git.door import GitDoor
 from cygnid.resources.audit import endpoints as audit
-from cygnid.resources.billing import endpoints as billing
 from cygnid.resources.auth import endpoints as auth
+from cygnid.resources.billing import endpoints as billing
 from cygnid.resources.connections import endpoints as connections
 from cygnid.resources.deployments import endpoints as deployments
 from cygnid.resources.env import endpoints as env
 from cygnid.resources.instances import endpoints as instances
 from cygnid.resources.logs import endpoints as logs
+from cygnid.resources.permissions import endpoints as permissions
 from cygnid.resources.platform import endpoints as platform
 from cygnid.resources.projects import endpoints as projects
 from cygnid.resources.tokens import endpoints as tokens
@@ -31,7 +32,21 @@ from cygnid.resources.tokens.last_uses import LastUses
 from cygnid.resources.uploads import endpoints as uploads
 from cygnid.settings import Settings
 
-NOUNS = (platform, projects, connections, tokens, auth, audit, env, logs, uploads, instances, deployments, billing)
+NOUNS = (
+    platform,
+    projects,
+    permissions,
+    connections,
+    tokens,
+    auth,
+    audit,
+    env,
+    logs,
+    uploads,
+    instances,
+    deployments,
+    billing,
+)
 """Importing a noun's endpoints adds its operations to the table."""
 
 

@@ -55,7 +55,8 @@ async def store(tx: Tx, taken: Sequence[Taken]) -> tuple[set[int], int]:
         for seq, line in enumerate([*item.lines, *item.notes], item.row.seq + 1)
     ]
     if numbered:
-        kept = await within(tx, [line for _, _, line in numbered])
+        kept, told = await within(tx, [line for _, _, line in numbered])
+        rows += [_columns(line, ms, 0, number) for number, line in enumerate(told, len(notes))]
         rows += [_columns(line, ms, stream, seq) for place, (stream, seq, line) in enumerate(numbered) if place in kept]
     if rows:
         await tx.copy("log_lines", _COLUMNS, rows)

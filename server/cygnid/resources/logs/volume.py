@@ -9,7 +9,6 @@ from cygnid.core import quotas
 from cygnid.core.actors import SYSTEM
 from cygnid.core.db import Tx
 from cygnid.core.plans import PLANS
-from cygnid.resources.logs import actions
 from cygnid.resources.logs.batch import Line
 
 
@@ -19,10 +18,10 @@ class _Owner(msgspec.Struct, frozen=True, kw_only=True):
     plan: str
 
 
-async def within(tx: Tx, lines: Sequence[Line]) -> set[int]:
-    """The places of the lines that are to be stored, which count from now on. From the first that a team has no room
-    for, its lines of the day are dropped; the project that wrote it is told, once. What the platform says is no
-    part of it."""
+async def within(tx: Tx, lines: Sequence[Line]) -> tuple[set[int], list[Line]]:
+    """The places of the lines that are to be stored, which count from now on, and what there is to say of the others.
+    From the first that a team has no room for, its lines of the day are dropped; the project that wrote it is told,
+    once. What the platform says is no part of it."""
     owners = {
         owner.project_id: owner
         for owner in await tx.all(
@@ -59,16 +58,24 @@ async def within(tx: Tx, lines: Sequence[Line]) -> set[int]:
             left[owner.team_id] -= size
     for team_id, size in sorted(taken.items()):
         await quotas.add(tx, team_id, "logBytes", size)
-    for team_id, line in sorted(full.items()):
-        await _tell(tx, team_id, line, teams[team_id] or 0)
-    return kept
+    told = [await _told(tx, team_id, line, teams[team_id] or 0) for team_id, line in full.items()]
+    return kept, [line for line in told if line is not None]
 
 
-async def _tell(tx: Tx, team_id: str, line: Line, most: int) -> None:
+async def _told(tx: Tx, team_id: str, line: Line, most: int) -> Line | None:
     error = quotas.exceeded(team_id, "logBytes", most, await quotas.used(tx, team_id, "logBytes"))
-    if await quotas.tell(tx, SYSTEM, error):
-        message = f"{error.message} What is written from here on is dropped. {error.hint}"
-        await actions.system_line(tx, line.project_id, line.environment, message, level="warn")
+    if not await quotas.tell(tx, SYSTEM, error):
+        return None
+    return Line(
+        at_ms=None,
+        project_id=line.project_id,
+        environment=line.environment,
+        source="system",
+        level="warn",
+        stream=None,
+        message=f"{error.message} What is written from here on is dropped. {error.hint}",
+        truncated=False,
+    )
 
 
 def _bytes(line: Line) -> int:
