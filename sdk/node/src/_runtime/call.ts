@@ -138,7 +138,8 @@ export function mediaHeaders(params: {
 }
 
 /** What is not given or null is left out; several values are one text with commas. */
-function queryText(query: Query = {}): string {
+function queryText(query: Query | undefined): string {
+  if (query === undefined) return "";
   const pairs = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
     if (value != null) pairs.append(WIRE_NAMES[name] ?? name, String(value));

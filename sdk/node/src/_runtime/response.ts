@@ -2,6 +2,7 @@ import { BEHAVIOR } from "../behavior.js";
 import type { ErrorBody } from "./errors.js";
 
 const names = BEHAVIOR.headers;
+const UTF_8 = new TextDecoder();
 
 /** Where a page stands in its list; `page`, `total` and `pages` are null in cursor form. */
 export interface Pagination {
@@ -84,7 +85,7 @@ export class APIResponse {
   }
 
   get text(): string {
-    return new TextDecoder().decode(this.content);
+    return UTF_8.decode(this.content);
   }
 
   /** The `error` object of the envelope; empty where something other than the API answered (a proxy's HTML). */
@@ -123,7 +124,7 @@ function isJson(headers: Headers): boolean {
 /** Undefined for what is not JSON although it says so. */
 function parsed(content: Uint8Array): unknown {
   try {
-    return JSON.parse(new TextDecoder().decode(content));
+    return JSON.parse(UTF_8.decode(content));
   } catch {
     return undefined;
   }

@@ -74,6 +74,7 @@ class Line {
   private readonly controller = new AbortController();
   private timer: ReturnType<typeof setTimeout> | undefined;
   private isLate = false;
+  private isRead = false;
   private readonly stop = () => this.controller.abort(this.call.signal?.reason);
 
   constructor(private readonly call: Call) {
@@ -91,6 +92,7 @@ class Line {
       const content = new Uint8Array(await response.arrayBuffer());
       // A browser hides where a redirect leads, and its status.
       const status = response.type === "opaqueredirect" ? 302 : response.status;
+      this.isRead = true;
       return new APIResponse(status, response.headers, content);
     } catch (error) {
       throw this.failure(error);
@@ -127,7 +129,8 @@ class Line {
   close(): void {
     clearTimeout(this.timer);
     this.call.signal?.removeEventListener("abort", this.stop);
-    this.controller.abort();
+    // What has been read is closed already, and an abort makes an error that nobody sees.
+    if (!this.isRead) this.controller.abort();
   }
 
   private wind(): void {
