@@ -28,13 +28,17 @@ def database(cygnid: Cygnid) -> str:
 
 
 async def test_a_minted_token_is_the_owners_and_recorded(cygnid: Cygnid) -> None:
-    cygnid.up()
+    shown = cygnid.up()["setupCode"]
+    code = cygnid.run("setup-code").stdout.strip()
+    assert [len(part) for part in shown.split("-")] == [len(part) for part in code.split("-")] == [4] * 5
+    assert code != shown
     token = cygnid.run("token").stdout.strip()
     short = json.loads(cygnid.run("token", "--json", "--minutes", "10").stdout)["token"]
     assert token.startswith("cygp_")
     connection = await asyncpg.connect(database(cygnid))
     try:
         rows = await connection.fetch("SELECT last4, user_id, expires_at, scopes FROM tokens ORDER BY created_at")
+        codes = await connection.fetchval("SELECT count(*) FROM one_time_secrets WHERE purpose = 'setup'")
         created = await connection.fetchval("SELECT count(*) FROM changes WHERE type = 'token.created'")
     finally:
         await connection.close()
@@ -42,6 +46,7 @@ async def test_a_minted_token_is_the_owners_and_recorded(cygnid: Cygnid) -> None
     assert len({row["user_id"] for row in rows}) == 1
     assert [row["expires_at"] is None for row in rows] == [True, True, False]
     assert created == 3
+    assert codes == 1
 
 
 def test_who_names_no_ports_gets_those_of_the_last_time(cygnid: Cygnid) -> None:
@@ -52,7 +57,7 @@ def test_who_names_no_ports_gets_those_of_the_last_time(cygnid: Cygnid) -> None:
 
 
 def test_without_an_installation_each_says_what_to_do(cygnid: Cygnid) -> None:
-    for verb in ("token", "doctor"):
+    for verb in ("token", "setup-code", "doctor"):
         tried = cygnid.run(verb, check=False)
         assert tried.returncode == 1
         assert "cygnid up" in tried.stdout + tried.stderr
