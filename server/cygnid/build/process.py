@@ -7,10 +7,9 @@ import posixpath
 import shlex
 import sysconfig
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 from cygnid.build.base import Artifact, BuildFailed, BuildRequest, Plan
 from cygnid.build.copies import Unusable
@@ -35,16 +34,13 @@ from cygnid.build.process_spec import (
 )
 from cygnid.build.seal import copy_tree
 from cygnid.build.shelf import Shelf
+from cygnid.build.threads import go_on, in_thread, in_thread_alone
 from cygnid.build.toolchains import Toolchain
 from cygnid.sandbox.disk import used_bytes
 from cygnid.sandbox.launch import Sandbox
 from cygnid.sandbox.launched import Finished
 
 _BYTECODE = Path(__file__).with_name("bytecode.py")
-
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class ProcessBuilder:
@@ -110,27 +106,32 @@ class ProcessBuilder:
         await remove(layout.artifact(project_id, ""), layout.dependencies(project_id, ""), layout.caches(project_id))
 
     async def languages(self) -> Sequence[tuple[str, Sequence[str]]]:
-        found = await _in_thread(lambda: list(self._languages.items()))
+        found = await in_thread(lambda: list(self._languages.items()))
         return [(language, versions) for language, versions in found if versions]
 
     def _decide(self, request: BuildRequest) -> tuple[Plan, Toolchain | None, tuple[Toolchain, ...]]:
         """The plan, and the toolchains that it names. One that cannot be copied is not offered again: the plan is made
         anew without it, until there is none left."""
+
+        def say(*lines: str) -> None:
+            go_on()
+            _say(request, *lines)
+
         while True:
             plan = detect(
                 FolderFiles(request.tree), request.settings, framework=request.framework, available=self._languages
             )
             try:
-                chains = [self._languages.take(name, lambda line: _say(request, line)) for name in _toolchains(plan)]
+                chains = [self._languages.take(name, say) for name in _toolchains(plan)]
             except Unusable as reason:
-                _say(request, f"note: {reason}")
+                say(f"note: {reason}")
                 continue
-            _say(request, *plan.reasons)
+            say(*plan.reasons)
             return plan, chains[0] if plan.toolchain else None, tuple(chains[1:] if plan.toolchain else chains)
 
     async def _build(self, request: BuildRequest) -> Artifact:
         self._layout.prepare()
-        plan, toolchain, tools = await _in_thread(self._decide, request)
+        plan, toolchain, tools = await in_thread_alone(self._decide, request)
         corner = Corner(
             request=request,
             plan=plan,
@@ -183,7 +184,7 @@ class ProcessBuilder:
         final = self._layout.artifact(request.project_id, digest)
         work = self._layout.work(final, request.id)
         release = work / "release"
-        await _in_thread(copy_tree, request.tree, release, uid=request.uid, leave_out=_left_out(plan))
+        await in_thread(copy_tree, request.tree, release, uid=request.uid, leave_out=_left_out(plan))
         if dependencies is not None:
             _own_folder(release / plan.root / dependencies.name, request.uid)
         elif corner.toolchain and installs(plan):
@@ -193,7 +194,7 @@ class ProcessBuilder:
             await self._run(corner, "build", plan.build_command, work=release, work_at=APP, dependencies=dependencies)
         if plan.kind == "release" and plan.language == "python":
             await self._compile(corner, release, dependencies)
-        size, fallback = await _in_thread(finish, plan, request, work, self._layout.clock)
+        size, fallback = await in_thread(finish, plan, request, work, self._layout.clock)
         await remove(work / "built", work / "not-served")
         kept = Kept(size_bytes=size, dependencies=shared, fallback=fallback)
         self._layout.keep(work, kept)
@@ -206,7 +207,7 @@ class ProcessBuilder:
         """The cache counts to what a build may write, so one that has grown too big would fail every build."""
         full = self._limits.disk_mb * 1_000_000 // 2
         request = corner.request
-        if request.clear_cache or await _in_thread(used_bytes, [str(corner.cache)]) > full:
+        if request.clear_cache or await in_thread(used_bytes, [str(corner.cache)]) > full:
             await remove(corner.cache)
             _say(request, "the build cache was cleared" + ("" if request.clear_cache else ": it had grown too big"))
         for folder in prepare_folders(corner):
@@ -228,7 +229,7 @@ class ProcessBuilder:
             _copy_input(request.tree / plan.root, file, work, request.uid)
         script = install_script(plan, corner.toolchain, custom=False)
         await self._install(corner, script, work=work, work_at=app_root(plan))
-        await _in_thread(finish_shared, plan, request, work, name)
+        await in_thread(finish_shared, plan, request, work, name)
         if not self._layout.publish(work, final):
             await remove(work)
         return final / name
@@ -237,7 +238,7 @@ class ProcessBuilder:
         wanted = recipe_of(corner.plan.language).downloads(corner.installing)
         lent = corner.runs / "lent"
         if not corner.request.clear_cache:
-            count = await _in_thread(self._downloads.lend, wanted, corner.cache, lent)
+            count = await in_thread(self._downloads.lend, wanted, corner.cache, lent)
             if count:
                 _say(corner.request, f"dependencies: {count} of {len(wanted)} are in the shared cache")
         await self._run(
@@ -249,7 +250,7 @@ class ProcessBuilder:
             made=_make_files(corner),
             lent=lent if lent.exists() else None,
         )
-        await _in_thread(self._downloads.take_in, wanted, corner.cache)
+        await in_thread(self._downloads.take_in, wanted, corner.cache)
 
     async def _compile(self, corner: Corner, release: Path, dependencies: Path | None) -> None:
         """Compile the app's modules, so that its processes do not at each start. Files that are no Python of this
@@ -347,16 +348,6 @@ def _make_files(corner: Corner) -> Path | None:
         (folder / name).write_text(text, encoding="utf-8")
         (folder / name).chmod(0o644)
     return folder
-
-
-async def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Like asyncio.to_thread, but cancelled it still waits: what the thread writes must not appear afterwards."""
-    task = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
 
 
 def _say(request: BuildRequest, *lines: str) -> None:

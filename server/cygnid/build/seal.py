@@ -12,8 +12,10 @@ from pathlib import Path
 import zstandard
 
 from cygnid.build.base import BuildFailed
+from cygnid.build.threads import go_on
 
 _SHORTEST_SECRET = 8
+_AT_ONCE = 16 << 20
 _MAX_LINKED = 50_000
 _TEXT = (".html", ".css", ".js", ".mjs", ".json", ".svg", ".xml", ".txt", ".map", ".webmanifest", ".wasm", ".ico")
 _COMPRESS_FROM, _COMPRESS_TO, _COMPRESS_TOTAL = 1 << 10, 8 << 20, 64 << 20
@@ -32,6 +34,7 @@ def copy_tree(source: Path, target: Path, *, uid: int | None, leave_out: frozens
             os.chown(here, uid, uid)
         with os.scandir(folder) as entries:
             for entry in entries:
+                go_on()
                 name = f"{prefix}{entry.name}"
                 if name in leave_out:
                     continue
@@ -56,8 +59,9 @@ def _copy_file(source: str, target: Path) -> None:
         info = os.fstat(from_file.fileno())
         left, offset = info.st_size, 0
         while left:
+            go_on()
             try:
-                done = os.copy_file_range(from_file.fileno(), to_file.fileno(), left, offset)
+                done = os.copy_file_range(from_file.fileno(), to_file.fileno(), min(left, _AT_ONCE), offset)
             except OSError as error:
                 if error.errno not in (errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
                     raise
@@ -108,6 +112,7 @@ def _walk(folder: Path, depth: int = 0) -> Iterator[tuple[Path, os.stat_result]]
         folder.chmod(0o755)
     with os.scandir(folder) as entries:
         for entry in entries:
+            go_on()
             if entry.is_dir(follow_symlinks=False):
                 yield from _walk(Path(entry.path), depth + 1)
             else:
@@ -126,6 +131,7 @@ def finish_static(folder: Path, clock: Path) -> None:
     for path, info in list(_walk(folder)):
         if stat.S_ISREG(info.st_mode):
             files += 1
+            go_on()
             if path.suffix in _TEXT and _COMPRESS_FROM <= info.st_size <= min(_COMPRESS_TO, budget):
                 budget -= info.st_size
                 _compress(path)
@@ -214,6 +220,7 @@ def refuse_secrets(folder: Path, secrets: Mapping[str, str]) -> None:
         with path.open("rb") as file:
             tail = b""
             while chunk := file.read(1 << 20):
+                go_on()
                 window = tail + chunk
                 for key, value in wanted.items():
                     if value in window:

@@ -77,12 +77,12 @@ class Workshop:
 
     @property
     def log(self) -> str:
-        return (self.folder / "log").read_text()
+        log = self.folder / "log"
+        return log.read_text() if log.exists() else ""
 
     async def said(self, line: str) -> None:
         """Wait until a build has printed this line."""
-        log = self.folder / "log"
-        while line not in (log.read_text().splitlines() if log.exists() else ()):
+        while line not in self.log.splitlines():
             await asyncio.sleep(0.01)
 
     @property

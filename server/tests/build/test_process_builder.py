@@ -347,6 +347,25 @@ async def test_folders_nested_too_deeply_are_told_of(
     assert shop.leftovers == []
 
 
+@pytest.mark.parametrize("far", ["copying", "searching"])
+async def test_what_the_builder_does_itself_ends_when_it_is_cancelled(shop: Workshop, far: str) -> None:
+    """Files of terabytes that take no room keep it busy for longer than any test waits."""
+    settings = BuildSettings(build_command="truncate -s 4T big")
+    request = shop.request({"Procfile": "web: x"}, settings=settings, secrets={"TOKEN": "0123456789abc"})
+    if far == "copying":
+        (request.tree / "big").touch()
+        os.truncate(request.tree / "big", 1 << 42)
+    task = asyncio.create_task(shop.builder.build(request))
+    copy = "artifacts/*/.work-*/release/big"
+    async with asyncio.timeout(60):
+        while not (list((shop.folder / "data").glob(copy)) if far == "copying" else "build: done" in shop.log):
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.wait({task})
+    assert task.cancelled()
+    assert shop.leftovers == []
+
+
 async def test_a_second_attempt_kills_the_first(shop: Workshop) -> None:
     settings = BuildSettings(build_command="echo begun; sleep 600")
     request = shop.request({"Procfile": "web: x"}, settings=settings)
