@@ -108,6 +108,16 @@ ROW = {
     "prevHash": "0" * 64,
     "hash": "ab" * 32,
 }
+CHECKPOINT = {
+    "id": "chk_1",
+    "teamId": "team_1",
+    "seq": 7,
+    "hash": "ab" * 32,
+    "signedAt": NOW,
+    "keyId": "key_1",
+    "publicKey": "a2V5",
+    "signature": "c2ln",
+}
 STEPS = ("source", "build", "release", "start", "health", "switch")
 
 
@@ -319,6 +329,7 @@ def usual_routes(api: FakeApi) -> None:
         ("DELETE", "/git/connections/git_1", Answer(status=204)),
         ("GET", "/audit-logs", page([ROW])),
         ("GET", "/audit-logs/aud_1", ROW),
+        ("GET", "/audit-logs/checkpoints", page([CHECKPOINT])),
         (
             "GET",
             "/audit-logs/verify",

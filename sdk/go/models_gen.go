@@ -32,6 +32,33 @@ func (m AuditActor) MarshalJSON() ([]byte, error) {
 	return encodeModel(plain(m), m.Extra)
 }
 
+// AuditCheckpoint is what the API answers.
+type AuditCheckpoint struct {
+	ID        string    `json:"id"`
+	TeamID    *string   `json:"teamId"`
+	Seq       int64     `json:"seq"`
+	Hash      string    `json:"hash"`
+	SignedAt  time.Time `json:"signedAt"`
+	KeyID     string    `json:"keyId"`
+	PublicKey string    `json:"publicKey"`
+	Signature string    `json:"signature"`
+
+	// Extra are the fields that this version does not know.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
+func (m *AuditCheckpoint) UnmarshalJSON(data []byte) error {
+	type plain AuditCheckpoint
+	return decodeModel(data, (*plain)(m), &m.Extra)
+}
+
+// MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
+func (m AuditCheckpoint) MarshalJSON() ([]byte, error) {
+	type plain AuditCheckpoint
+	return encodeModel(plain(m), m.Extra)
+}
+
 // AuditRow is what the API answers.
 type AuditRow struct {
 	ID          string         `json:"id"`

@@ -11,6 +11,23 @@ import (
 // AuditLogsService has the operations on auditLogs.
 type AuditLogsService struct{ core *core }
 
+// AuditLogsCheckpointsParams are what [AuditLogsService.Checkpoints] takes in the query; zero values are not sent.
+type AuditLogsCheckpointsParams struct {
+	Page   int    `json:"page,omitempty"`
+	Limit  int    `json:"limit,omitempty"`
+	Cursor string `json:"cursor,omitempty"`
+	Sort   string `json:"sort,omitempty"`
+	TeamID string `json:"teamId,omitempty"`
+}
+
+// Checkpoints
+// Signed heads of the chains, newest first, to be kept elsewhere. `teamId=null`: the installation's.
+//
+// GET /v1/audit-logs/checkpoints, needs audit:read
+func (s *AuditLogsService) Checkpoints(ctx context.Context, params AuditLogsCheckpointsParams, options ...CallOption) *List[AuditCheckpoint] {
+	return newList[AuditCheckpoint](ctx, s.core, at("/v1/audit-logs/checkpoints"), encodeQuery(params), options)
+}
+
 // Get
 // One row of the audit log.
 //

@@ -26,6 +26,7 @@ audit = NounGroup(
     places={
         "list": ("audit:list_rows", "The latest rows."),
         "get": ("audit:get", "One row, with what was before and after."),
+        "checkpoints": ("audit:checkpoints", "Signed heads of the chains, to keep elsewhere."),
         "verify": ("audit:verify", "Compute the chain of hashes again."),
     },
 )
@@ -129,6 +130,20 @@ def get(ctx: Context, *, row: str) -> Result:
         if value is not None
     ]
     return Result(one, Table(("FIELD", "VALUE"), shown, "It says nothing."))
+
+
+@command(examples=["cygni audit checkpoints", "cygni audit checkpoints -n 1 --json > checkpoint.json"])
+@of_chain
+@click.option("--limit", "-n", default=20, type=click.IntRange(1, 100), help="How many. Default: 20.")
+def checkpoints(ctx: Context, *, team: str | None, installation: bool, limit: int) -> Result:
+    """List signed heads of the chains, newest first. Keep them, and the key, where nobody of here can write."""
+    items = ctx.client.audit_logs.checkpoints(team_id=chain(ctx, team, installation=installation), limit=limit).items
+    rows = [
+        (one.id, one.team_id or "installation", one.seq, one.to_dict().get("signedAt"), one.key_id, one.public_key)
+        for one in items
+    ]
+    columns = ("CHECKPOINT", "CHAIN", "UP TO", "SIGNED", "KEY", "PUBLIC KEY")
+    return Result(items, Table(columns, rows, "None yet: one is made within the hour after a change."))
 
 
 @command(examples=["cygni audit verify", "cygni audit verify --installation --json"])

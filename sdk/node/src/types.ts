@@ -160,6 +160,17 @@ export interface AuditActor {
   ip: string | null;
 }
 
+export interface AuditCheckpoint {
+  id: string;
+  teamId: string | null;
+  seq: number;
+  hash: string;
+  signedAt: string;
+  keyId: string;
+  publicKey: string;
+  signature: string;
+}
+
 export interface AuditRow {
   id: string;
   seq: number;

@@ -141,6 +141,28 @@ class AuditActor(Model):
     }
 
 
+class AuditCheckpoint(Model):
+    id: str
+    team_id: str | None
+    seq: int
+    hash: str
+    signed_at: datetime
+    key_id: str
+    public_key: str
+    signature: str
+
+    _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
+        "id": ("id", None),
+        "team_id": ("teamId", None),
+        "seq": ("seq", None),
+        "hash": ("hash", None),
+        "signed_at": ("signedAt", time),
+        "key_id": ("keyId", None),
+        "public_key": ("publicKey", None),
+        "signature": ("signature", None),
+    }
+
+
 class AuditRow(Model):
     id: str
     seq: int

@@ -5,7 +5,15 @@ import type { RequestOptions } from "../_runtime/call.js";
 import type { List } from "../_runtime/paging.js";
 import type { WithResponse } from "../_runtime/response.js";
 import { Resource } from "../_runtime/resource.js";
-import type { AuditLogsListResult, AuditRow, AuditVerification } from "../types.js";
+import type { AuditCheckpoint, AuditLogsListResult, AuditRow, AuditVerification } from "../types.js";
+
+export interface AuditLogsCheckpointsParams {
+  page?: number | undefined;
+  limit?: number | undefined;
+  cursor?: string | undefined;
+  sort?: string | undefined;
+  teamId?: string | undefined;
+}
 
 export interface AuditLogsListParams {
   page?: number | undefined;
@@ -42,6 +50,14 @@ export interface AuditLogsVerifyParams {
 }
 
 export class AuditLogsResource extends Resource {
+  /**
+   * Signed heads of the chains, newest first, to be kept elsewhere. `teamId=null`: the installation's. Needs
+   * `audit:read`.
+   */
+  checkpoints(params: AuditLogsCheckpointsParams = {}, options?: RequestOptions): List<AuditCheckpoint> {
+    return this.caller.list<AuditCheckpoint>({ method: "GET", path: "/v1/audit-logs/checkpoints", query: params }, options);
+  }
+
   /** One row of the audit log. Needs `audit:read`. */
   get(auditLogId: string, options?: RequestOptions): Promise<WithResponse<AuditRow>> {
     return this.caller.call<AuditRow>({ method: "GET", path: `/v1/audit-logs/${segment(auditLogId)}` }, options);

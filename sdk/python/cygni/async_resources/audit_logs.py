@@ -24,6 +24,33 @@ if TYPE_CHECKING:
 class AsyncAuditLogs(AsyncResource):
     """Made by the client: `client.audit_logs`."""
 
+    def checkpoints(
+        self,
+        *,
+        page: int | Omit = OMIT,
+        limit: int | Omit = OMIT,
+        cursor: str | Omit = OMIT,
+        sort: str | Omit = OMIT,
+        team_id: str | Omit = OMIT,
+        options: Options | None = None,
+    ) -> AsyncList[t.AuditCheckpoint]:
+        """Signed heads of the chains, newest first, to be kept elsewhere. `teamId=null`: the installation's.
+
+        Needs the permission `audit:read`.
+        """
+        return self._list(
+            "/audit-logs/checkpoints",
+            "AuditCheckpoint",
+            {
+                "page": page,
+                "limit": limit,
+                "cursor": cursor,
+                "sort": sort,
+                "teamId": team_id,
+            },
+            options,
+        )
+
     async def get(
         self,
         audit_log_id: str,
@@ -135,6 +162,7 @@ class AsyncRawAuditLogs:
     """client.raw.audit_logs: the same methods, with the whole answer."""
 
     def __init__(self, resource: AsyncAuditLogs) -> None:
+        self.checkpoints = raw_async(resource.checkpoints)
         self.get = raw_async(resource.get)
         self.list = raw_async(resource.list)
         self.verify = raw_async(resource.verify)

@@ -24,6 +24,33 @@ if TYPE_CHECKING:
 class AuditLogs(Resource):
     """Made by the client: `client.audit_logs`."""
 
+    def checkpoints(
+        self,
+        *,
+        page: int | Omit = OMIT,
+        limit: int | Omit = OMIT,
+        cursor: str | Omit = OMIT,
+        sort: str | Omit = OMIT,
+        team_id: str | Omit = OMIT,
+        options: Options | None = None,
+    ) -> Pager[t.AuditCheckpoint]:
+        """Signed heads of the chains, newest first, to be kept elsewhere. `teamId=null`: the installation's.
+
+        Needs the permission `audit:read`.
+        """
+        return self._list(
+            "/audit-logs/checkpoints",
+            "AuditCheckpoint",
+            {
+                "page": page,
+                "limit": limit,
+                "cursor": cursor,
+                "sort": sort,
+                "teamId": team_id,
+            },
+            options,
+        )
+
     def get(
         self,
         audit_log_id: str,
@@ -135,6 +162,7 @@ class RawAuditLogs:
     """client.raw.audit_logs: the same methods, with the whole answer."""
 
     def __init__(self, resource: AuditLogs) -> None:
+        self.checkpoints = raw(resource.checkpoints)
         self.get = raw(resource.get)
         self.list = raw(resource.list)
         self.verify = raw(resource.verify)

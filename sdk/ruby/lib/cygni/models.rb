@@ -14,6 +14,18 @@ module Cygni
       field(:ip)
     end
 
+    # AuditCheckpoint, as the API says it.
+    class AuditCheckpoint < Model
+      field(:id)
+      field(:team_id, "teamId")
+      field(:seq)
+      field(:hash_, "hash")
+      field(:signed_at, "signedAt") { time }
+      field(:key_id, "keyId")
+      field(:public_key, "publicKey")
+      field(:signature)
+    end
+
     # AuditRow, as the API says it.
     class AuditRow < Model
       field(:id)

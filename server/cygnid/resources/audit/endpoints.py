@@ -2,13 +2,20 @@
 therefore takes its connections itself and holds none meanwhile."""
 
 from cygnid.core.access import Permission
-from cygnid.core.db import read
+from cygnid.core.db import Read, read
 from cygnid.core.errors import Forbidden, InsufficientScope, NotFound, ValidationError
 from cygnid.core.http import Answer, Call, operation
 from cygnid.core.schemas import Page, Warning  # noqa: A004  the contract's name
 from cygnid.resources.audit import actions, queries
 from cygnid.resources.audit.access import AuditAccess
-from cygnid.resources.audit.schemas import AuditQuery, AuditRow, AuditVerification, VerifyQuery
+from cygnid.resources.audit.schemas import (
+    AuditCheckpoint,
+    AuditQuery,
+    AuditRow,
+    AuditVerification,
+    CheckpointsQuery,
+    VerifyQuery,
+)
 from cygnid.resources.projects import queries as projects
 
 _ERRORS = (ValidationError, Forbidden, InsufficientScope, NotFound)
@@ -51,8 +58,15 @@ async def verify(call: Call, query: VerifyQuery) -> Answer:
         raise ValidationError.one("toSeq", "Must not be below fromSeq", code="out_of_range")
     is_sealed = await actions.await_sealed(services.pool, services.wakeups, access.chains)
     team_id = access.chains.team_ids[0] if access.chains.team_ids else None
-    found = await actions.verify(services.pool, team_id, first=first, last=query.to_seq)
+    found = await actions.verify(services.pool, services.secrets, team_id, first=first, last=query.to_seq)
     return Answer(data=found, warnings=() if is_sealed else (_PENDING,))
+
+
+@operation("GET", "/v1/audit-logs/checkpoints", id="auditLogs.checkpoints", needs=Permission.AUDIT_READ, errors=_ERRORS)
+async def list_checkpoints(read: Read, call: Call, query: CheckpointsQuery) -> Page[AuditCheckpoint]:
+    """Signed heads of the chains, newest first, to be kept elsewhere. `teamId=null`: the installation's."""
+    access = await AuditAccess.listed(read, call.actor, query.team_id)
+    return await queries.checkpoints(read, access.chains, query)
 
 
 @operation(

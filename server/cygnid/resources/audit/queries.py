@@ -1,21 +1,31 @@
-"""The tables `changes` and `change_chains`, as an auditor reads them."""
+"""The tables `changes`, `change_chains` and `audit_checkpoints`, as an auditor reads them."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 
 from cygnid.core.db import Read
 from cygnid.core.filters import by_time, chosen
 from cygnid.core.paging import Condition, Listing, fetch, where
-from cygnid.core.schemas import Page
+from cygnid.core.schemas import Page, alike
 from cygnid.core.sealer import COLUMNS, FIRST_HASH, Change, audit_row
-from cygnid.resources.audit.schemas import AuditQuery, AuditRow
+from cygnid.core.secrets import Secrets
+from cygnid.resources.audit import signing
+from cygnid.resources.audit.schemas import AuditCheckpoint, AuditQuery, AuditRow, CheckpointsQuery
+from cygnid.resources.audit.signing import Signer
 
 _ROWS = Listing(
     select="""SELECT number, id, type, team_id, project_id, environment, created_at, result, actor_type, actor_id,
         actor_name, actor_token_id, actor_ip, resource_type, resource_id, resource_name, before, after, data, reason,
         request_id, position, seq, prev_hash, hash FROM changes""",
     sorts={"createdAt": "created_at"},
+)
+_CHECKPOINT_SELECT = "SELECT id, team_id, seq, hash, signed_at, key_id, public_key, signature FROM audit_checkpoints"
+_CHECKPOINTS = Listing(
+    select=_CHECKPOINT_SELECT,
+    sorts={"signedAt": "signed_at", "seq": "seq"},
+    default="-signedAt",
 )
 _SEALED = where("position IS NOT NULL")
 
@@ -31,6 +41,29 @@ class Chains(msgspec.Struct, frozen=True, kw_only=True):
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     hash: str
+
+
+class CheckpointRow(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    team_id: str | None
+    seq: int
+    hash: str
+    signed_at: datetime
+    key_id: str
+    public_key: str
+    signature: str
+
+
+class Grown(msgspec.Struct, frozen=True, kw_only=True):
+    """A chain with rows that no checkpoint covers."""
+
+    team_id: str | None
+    seq: int
+    signed_seq: int
+
+
+class _Key(msgspec.Struct, frozen=True, kw_only=True):
+    secret: bytes
 
 
 async def rows(read: Read, chains: Chains, query: AuditQuery, project_id: str | None) -> Page[AuditRow]:
@@ -58,26 +91,69 @@ async def last_unsealed(read: Read, chains: Chains, *, up_to: int | None = None)
 
 async def head(read: Read, team_id: str | None) -> Head:
     """The end of a chain; of one without rows the beginning."""
-    found = await read.one(Head, "SELECT seq, hash FROM change_chains WHERE team_id IS NOT DISTINCT FROM $1", team_id)
+    chain, values = _in_chain(team_id, 1)
+    found = await read.one(Head, f"SELECT seq, hash FROM change_chains WHERE {chain}", *values)  # noqa: S608
     return found or Head(seq=0, hash=FIRST_HASH)
 
 
 async def part(read: Read, team_id: str | None, first: int, last: int, limit: int) -> Sequence[Change]:
     """Rows of a chain from `first` to `last`, in its order, at most `limit`."""
+    chain, values = _in_chain(team_id, 4)
     return await read.all(
         Change,
-        f"""SELECT {COLUMNS} FROM changes
-            WHERE team_id IS NOT DISTINCT FROM $1 AND seq BETWEEN $2 AND $3 ORDER BY seq LIMIT $4""",  # noqa: S608
-        team_id,
+        f"SELECT {COLUMNS} FROM changes WHERE seq BETWEEN $1 AND $2 AND {chain} ORDER BY seq LIMIT $3",  # noqa: S608
         first,
         last,
         limit,
+        *values,
     )
+
+
+async def checkpoints(read: Read, chains: Chains, query: CheckpointsQuery) -> Page[AuditCheckpoint]:
+    """One page. Raises as `paging.fetch`."""
+    page = await fetch(read, CheckpointRow, _CHECKPOINTS, query, [_of(chains)])
+    items = [AuditCheckpoint(**alike(row, AuditCheckpoint)) for row in page.items]
+    return Page(items=items, pagination=page.pagination)
+
+
+async def checkpoints_of(read: Read, team_id: str | None, first: int, last: int | None) -> Sequence[CheckpointRow]:
+    """Those of a chain from row `first` to `last`, or to its end."""
+    chain, values = _in_chain(team_id, 3)
+    return await read.all(
+        CheckpointRow,
+        f"{_CHECKPOINT_SELECT} WHERE seq >= $1 AND ($2::bigint IS NULL OR seq <= $2) AND {chain} ORDER BY seq",
+        first,
+        last,
+        *values,
+    )
+
+
+async def grown(read: Read, *, rows: int, since: datetime) -> Sequence[Grown]:
+    """Chains with so many rows that no checkpoint covers, or with any where the last one was made before `since`."""
+    return await read.all(
+        Grown,
+        """SELECT team_id, seq, signed_seq FROM change_chains
+           WHERE seq - signed_seq >= $1 OR (seq > signed_seq AND coalesce(signed_at <= $2, true))""",
+        rows,
+        since,
+    )
+
+
+async def signers(read: Read, secrets: Secrets) -> dict[str, Signer]:
+    """By their ids; without those that were not sealed by this installation's key."""
+    rows = await read.all(_Key, "SELECT secret FROM audit_keys ORDER BY created_at")
+    found = (signing.unsealed(secrets, row.secret) for row in rows)
+    return {signer.key_id: signer for signer in found if signer is not None}
 
 
 def shown(change: Change) -> AuditRow:
     """A sealed row on the wire."""
     return msgspec.convert(audit_row(change), AuditRow)
+
+
+def _in_chain(team_id: str | None, number: int) -> tuple[str, list[str]]:
+    """A condition, and its parameter of this number. Two forms, since no index answers IS NOT DISTINCT FROM."""
+    return ("team_id IS NULL", []) if team_id is None else (f"team_id = ${number}", [team_id])
 
 
 def _of(chains: Chains) -> Condition:

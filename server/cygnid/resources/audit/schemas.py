@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from cygnid.core.filters import CreatedQuery
+from cygnid.core.paging import PageQuery
 from cygnid.core.schemas import FreeMap, Out, Timestamp
 
 INSTALLATION = "null"
@@ -57,6 +58,22 @@ class AuditVerification(Out, frozen=True, kw_only=True):
     head_hash: str
 
 
+class AuditCheckpoint(Out, frozen=True, kw_only=True):
+    id: str
+    team_id: str | None
+    """The chain; null: the installation's."""
+    seq: int
+    hash: str
+    """Of the row with this seq."""
+    signed_at: Timestamp
+    key_id: str
+    """`key_` and the first 16 hex digits of the public key's SHA-256."""
+    public_key: str
+    """Ed25519, 32 bytes in base64. Keep it elsewhere once: whoever can alter this answer can alter this, too."""
+    signature: str
+    """Base64, over the lines teamId (`null` without one), seq and hash, with a line feed between them."""
+
+
 class AuditQuery(CreatedQuery, frozen=True, kw_only=True):
     team_id: str | None = None
     """A team, or `null`: the installation's chain."""
@@ -68,6 +85,11 @@ class AuditQuery(CreatedQuery, frozen=True, kw_only=True):
     environment: str | None = None
     result: list[Result] | None = None
     ip: list[str] | None = None
+
+
+class CheckpointsQuery(PageQuery, frozen=True, kw_only=True):
+    team_id: str | None = None
+    """A team, or `null`: the installation's chain."""
 
 
 class VerifyQuery(msgspec.Struct, rename="camel", frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from cygnid.core.actors import SYSTEM
 from cygnid.core.changes import Subject, Wake
 from cygnid.core.db import Pool
 from cygnid.core.reconcile import run_reconcilers
+from cygnid.core.secrets import Secrets
 from cygnid.core.wakeups import Wakeups
 from cygnid.resources.audit import actions, tasks
 from cygnid.resources.audit.queries import Chains
@@ -26,6 +27,10 @@ async def happen(pool: Pool, team_id: str | None, event: str = "project.created"
     subject |= fields.pop("subject", {})
     async with db.begin(pool) as tx:
         return "aud_" + await changes.record(tx, SYSTEM, event, Subject(**subject), **fields)
+
+
+def secrets(api: Api) -> Secrets:
+    return Secrets(api.settings.key())
 
 
 @asynccontextmanager

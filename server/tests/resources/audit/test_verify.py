@@ -10,7 +10,7 @@ from cygnid.core import db, sealer
 from cygnid.resources.audit import actions
 from tests.make.api import Api
 from tests.make.people import make_user
-from tests.resources.audit.test_audit import PATH, happen, refused, sealing
+from tests.resources.audit.test_audit import PATH, happen, refused, sealing, secrets
 
 
 async def chain(api: Api, rows: int = 6) -> int:
@@ -104,7 +104,7 @@ async def test_a_row_that_is_missing_is_found(api: Api) -> None:
 async def test_a_cut_end_is_found(api: Api) -> None:
     head = await chain(api)
     await alter(api, "DELETE FROM changes WHERE team_id = $1 AND seq = $2", api.team_id, head)
-    found = await actions.verify(api.pool, api.team_id)
+    found = await actions.verify(api.pool, secrets(api), api.team_id)
     assert (found.valid, found.first_bad_seq, found.head_seq) == (False, head, head)
 
 
@@ -126,10 +126,10 @@ async def test_a_range_that_is_none_is_refused(api: Api, query: dict[str, Any]) 
 async def test_rows_are_read_in_batches(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     head = await chain(api, 7)
     monkeypatch.setattr(actions, "_BATCH", 3)
-    found = await actions.verify(api.pool, api.team_id)
+    found = await actions.verify(api.pool, secrets(api), api.team_id)
     assert (found.valid, found.checked_rows) == (True, head)
     await alter(api, "UPDATE changes SET reason = 'x' WHERE team_id = $1 AND seq = 4", api.team_id)
-    found = await actions.verify(api.pool, api.team_id)
+    found = await actions.verify(api.pool, secrets(api), api.team_id)
     assert (found.first_bad_seq, found.checked_rows) == (4, 4)
 
 
@@ -158,5 +158,5 @@ async def test_who_is_in_several_teams_names_one(api: Api) -> None:
 
 
 async def test_an_empty_chain_begins_with_zeros(api: Api) -> None:
-    found = await actions.verify(api.pool, "team_of_nobody")
+    found = await actions.verify(api.pool, secrets(api), "team_of_nobody")
     assert (found.valid, found.checked_rows, found.head_seq, found.head_hash) == (True, 0, 0, "0" * 64)

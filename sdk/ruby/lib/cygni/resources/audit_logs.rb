@@ -6,6 +6,19 @@ module Cygni
   module Resources
     # Made by the client: client.audit_logs.
     class AuditLogs < Resource
+      # Signed heads of the chains, newest first, to be kept elsewhere. `teamId=null`: the installation's.
+      #
+      # Needs the permission `audit:read`.
+      def checkpoints(page: OMIT, limit: OMIT, cursor: OMIT, sort: OMIT, team_id: OMIT, options: {})
+        ask_page("/audit-logs/checkpoints", Models::AuditCheckpoint, {
+          "page" => page,
+          "limit" => limit,
+          "cursor" => cursor,
+          "sort" => sort,
+          "teamId" => team_id
+        }, options)
+      end
+
       # One row of the audit log.
       #
       # audit_log_id: Which audit log: its id.
