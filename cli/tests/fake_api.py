@@ -41,6 +41,15 @@ PROJECT = {
     "latestDeployment": {"id": "dep_1", "status": "success", "createdAt": NOW},
     "purgeAt": None,
     "source": None,
+    "build": {
+        "rootDir": None,
+        "builder": "auto",
+        "installCommand": None,
+        "buildCommand": None,
+        "outputDir": None,
+        "releaseCommand": None,
+        "watchPaths": [],
+    },
 }
 QUOTA = {"name": "deploymentsPerDay", "used": 12, "limit": 50, "resetsAt": NOW}
 ENVIRONMENT = {

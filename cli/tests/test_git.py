@@ -168,3 +168,22 @@ def test_connections_are_listed_and_deleted(cygni, api):
     assert len(api.sent("DELETE", "/git/connections/git_1")) == 1
     api.on("GET", "/git/connections", page([]))
     assert "cygni git connections create" in cygni("git", "connections").err
+
+
+def test_how_a_project_is_built_is_set_and_shown(cygni, api):
+    build = {"rootDir": "apps/web", "watchPaths": ["apps/web/", "packages/"], "buildCommand": None}
+    shown = {**PROJECT["build"], **build}
+    api.on("PATCH", "/projects/shop", {**PROJECT, "build": shown})
+    flags = ("--root-dir", "apps/web", "--build-command", "", "--watch", "apps/web/", "--watch", "packages/")
+    ran = cygni("projects", "build", "shop", *flags)
+    assert api.sent("PATCH", "/projects/shop")[0].json == {"build": build}
+    assert [line.split() for line in ran.out.splitlines()[1:]] == [
+        ["root", "folder", "apps/web"],
+        ["watch", "paths", "apps/web/", "packages/"],
+    ]
+    cygni("projects", "build", "shop", "--watch", "")
+    assert api.sent("PATCH", "/projects/shop")[1].json == {"build": {"watchPaths": []}}
+
+
+def test_a_project_of_which_nothing_is_set_says_so(cygni):
+    assert "cygni.toml decides" in cygni("projects", "build", "shop").err

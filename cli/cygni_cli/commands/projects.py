@@ -13,7 +13,7 @@ from cygni_cli.errors import CliError
 from cygni_cli.output import Result, Table, ago
 
 if TYPE_CHECKING:
-    from cygni.types import ProjectSource, ProjectSourcePatch
+    from cygni.types import BuildSettingsPatch, ProjectSource, ProjectSourcePatch
 
 projects = NounGroup(
     name="projects",
@@ -23,6 +23,7 @@ projects = NounGroup(
         "show": ("projects:show", "One, with its environments."),
         "create": ("projects:create", "Make one; `cygni deploy` does so by itself."),
         "source": ("projects:source", "Show, set or clear the repository that one is deployed from."),
+        "build": ("projects:build", "Show or set how one is built, and which changes are worth a build."),
         "delete": ("projects:delete", "Stop and remove one; it can be restored for seven days."),
     },
 )
@@ -137,6 +138,63 @@ def source(
     rows = [(now.repository_url, now.branch, now.connection_id)] if now else []
     empty = f"{project.name} has no git source: it is deployed from uploads and pushes."
     return Result(project, Table(("REPOSITORY", "BRANCH", "CONNECTION"), rows, empty))
+
+
+@command(
+    examples=[
+        "cygni projects build shop",
+        "cygni projects build shop --root-dir apps/web --watch apps/web/ --watch packages/",
+        "cygni projects build shop --build-command '' --watch ''",
+    ]
+)
+@click.argument("name", shell_complete=project_names)
+@click.option("--root-dir", metavar="FOLDER", help="The folder of the repository that is built.")
+@click.option("--install-command", metavar="TEXT", help="Installs the dependencies.")
+@click.option("--build-command", metavar="TEXT", help="Builds it.")
+@click.option("--output-dir", metavar="FOLDER", help="Makes it a static site: what is served, after the build.")
+@click.option("--release-command", metavar="TEXT", help="Runs once before each start of a new release.")
+@click.option("--watch", metavar="PATTERN", multiple=True, help="New commits that change none of these are not built.")
+def build(
+    ctx: Context,
+    *,
+    name: str,
+    root_dir: str | None,
+    install_command: str | None,
+    build_command: str | None,
+    output_dir: str | None,
+    release_command: str | None,
+    watch: tuple[str, ...],
+) -> Result:
+    """Show or set how a project is built.
+
+    What is not named stays as it is. An empty text clears: then cygni.toml decides, else what is detected.
+    """
+    patch: BuildSettingsPatch = {}
+    if root_dir is not None:
+        patch["root_dir"] = root_dir or None
+    if install_command is not None:
+        patch["install_command"] = install_command or None
+    if build_command is not None:
+        patch["build_command"] = build_command or None
+    if output_dir is not None:
+        patch["output_dir"] = output_dir or None
+    if release_command is not None:
+        patch["release_command"] = release_command or None
+    if watch:
+        patch["watch_paths"] = [pattern for pattern in watch if pattern]
+    project = ctx.client.projects.update(name, build=patch) if patch else ctx.client.projects.get(name)
+    now = project.build
+    rows = [
+        ("root folder", now.root_dir),
+        ("install command", now.install_command),
+        ("build command", now.build_command),
+        ("output folder", now.output_dir),
+        ("release command", now.release_command),
+        ("watch paths", " ".join(now.watch_paths)),
+    ]
+    set_rows = [(setting, value) for setting, value in rows if value]
+    empty = f"Nothing is set for {project.name}: cygni.toml decides, else what is detected."
+    return Result(project, Table(("SETTING", "VALUE"), set_rows, empty))
 
 
 @command(examples=["cygni projects delete shop", "cygni projects delete shop --confirm shop"])

@@ -36,7 +36,7 @@ async def test_a_new_project_is_complete_and_has_production(api: Api) -> None:
     assert answer.headers["location"] == f"/v1/projects/{made['id']}"
     assert made["build"] == {
         "rootDir": None, "builder": "auto", "installCommand": None, "buildCommand": None, "outputDir": None,
-        "releaseCommand": None,
+        "releaseCommand": None, "watchPaths": [],
     }  # fmt: skip
     assert {name: made[name] for name in ("name", "teamId", "status", "labels", "framework", "url", "createdBy")} == {
         "name": "shop", "teamId": api.team_id, "status": "active", "labels": {"team": "core"}, "framework": None,
@@ -86,6 +86,9 @@ async def test_any_host_is_a_name(api: Api, name: str) -> None:
     ({"build": {"outputDir": "/etc"}}, "build.outputDir"),
     ({"build": {"builder": "docker"}}, "build.builder"),
     ({"build": {"buildCommand": ""}}, "build.buildCommand"),
+    ({"build": {"watchPaths": ["a", "../b"]}}, "build.watchPaths[1]"),
+    ({"build": {"watchPaths": [""]}}, "build.watchPaths[0]"),
+    ({"build": {"watchPaths": ["a"] * 101}}, "build.watchPaths"),
     ({"framework": ""}, "framework"),
     ({"source": {"branch": "main"}}, "source.repositoryUrl"),
 ])  # fmt: skip
