@@ -5,7 +5,7 @@ one of the one and one of the other in turn; the program of each language is in 
 
 Twice: of the installation, and of a server that knows its one answer by heart, where nothing but the client counts.
 
-    python benchmarks/sdk.py [--rounds 9] [--calls 200] [--only python,node,go]
+    python benchmarks/sdk.py [--rounds 9] [--calls 200] [--only python,node,go,ruby]
 """
 
 import argparse
@@ -88,8 +88,13 @@ def go(base: Path) -> list[str]:
     return [str(base / "calls-go")]
 
 
-LANGUAGES: dict[str, Callable[[Path], list[str]]] = {"python": python, "node": node, "go": go}
-BARE = {"python": "httpx2", "node": "fetch", "go": "net/http"}
+def ruby(base: Path) -> list[str]:
+    _need("ruby")
+    return ["ruby", "-I", str(SDK / "ruby" / "lib"), str(CALLS / "calls.rb")]
+
+
+LANGUAGES: dict[str, Callable[[Path], list[str]]] = {"python": python, "node": node, "go": go, "ruby": ruby}
+BARE = {"python": "httpx2", "node": "fetch", "go": "net/http", "ruby": "Net::HTTP"}
 
 
 def _need(*programs: str) -> None:

@@ -65,6 +65,8 @@ module Cygni
 
     # A header's name is the same in any case, and the caller's goes before one of the SDK's own.
     def merge(own, given)
+      return own if given.empty?
+
       names = given.keys.map { |name| name.to_s.downcase }
       own.reject { |name, _| names.include?(name.downcase) }.merge(given.transform_keys(&:to_s))
     end

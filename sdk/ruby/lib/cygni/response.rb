@@ -17,6 +17,9 @@ module Cygni
   # One answer. data is nil where it has no JSON (204, 304, CSV); body has the bytes always. The names in headers are
   # in lower case.
   class Response
+    JSON_MEDIA = %r{\A\s*(?:application/json|[^;]+\+json)\s*(?:;|\z)}i
+    private_constant :JSON_MEDIA
+
     attr_reader :status, :headers, :body, :data, :meta
 
     # Splits {data, meta}; a JSON document without that envelope becomes data as it is.
@@ -81,10 +84,7 @@ module Cygni
 
     private
 
-    def json?
-      media = headers.fetch("content-type", "").split(";").first.to_s.strip.downcase
-      !body.empty? && (media == "application/json" || media.end_with?("+json"))
-    end
+    def json? = !body.empty? && JSON_MEDIA.match?(headers.fetch("content-type", ""))
 
     def read(text)
       JSON.parse(text, freeze: true)
