@@ -19,6 +19,7 @@ from cygnid.build.process_spec import APP, CACHE, BuildLimits
 from cygnid.build.shelf import of_this_machine
 from cygnid.edge.envoy import EnvoyEdge
 from cygnid.edge.programs import EdgeSetup
+from cygnid.mail.smtp import SmtpMailer
 from cygnid.programs import Programs, programs
 from cygnid.runtime.process.runtime import ProcessRuntime
 from cygnid.sandbox.launch import Sandbox
@@ -46,6 +47,8 @@ class Adapters:
     edge: EnvoyEdge
     sandbox: Sandbox
     network: Network
+    mailer: SmtpMailer | None
+    """None: no mail is sent."""
 
 
 @asynccontextmanager
@@ -72,9 +75,19 @@ async def adapters(settings: Settings) -> AsyncGenerator[Adapters]:
             edge=_edge(settings, found),
             sandbox=sandbox,
             network=network,
+            mailer=_mailer(settings),
         )
     finally:
         await sandbox.close()
+
+
+def _mailer(settings: Settings) -> SmtpMailer | None:
+    if not settings.smtp_url:
+        return None
+    try:
+        return SmtpMailer(settings.smtp_url, sender=settings.smtp_from)
+    except ValueError as problem:
+        raise InvalidSetting(f"CYGNI_SMTP_URL and CYGNI_SMTP_FROM: {problem}") from problem
 
 
 async def stop_apps(settings: Settings) -> None:

@@ -8,6 +8,7 @@ from cygnid.core.db import Pool
 from cygnid.core.secrets import Secrets
 from cygnid.core.wakeups import Wakeups
 from cygnid.edge.base import Edge
+from cygnid.mail.base import Mailer
 from cygnid.runtime.base import Runtime
 from cygnid.settings import Settings
 from cygnid.source.base import Source
@@ -27,3 +28,5 @@ class Backends:
     edge: Edge
     term: Callable[[], int]
     """The leadership term this worker holds; raises NotLeader when it holds none."""
+    mailer: Mailer | None = None
+    """None: this installation sends no mail."""

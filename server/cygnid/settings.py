@@ -69,6 +69,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["open", "invitation", "closed"],
         Meta(description="Who may register: anybody, whoever was invited, nobody."),
     ] = "invitation"
+    smtp_url: Annotated[
+        str,
+        Meta(
+            description="The mail server: smtps://user:password@host, smtp:// (STARTTLS) or smtp+insecure://; empty: no "
+            "mail is sent."
+        ),
+    ] = ""
+    smtp_from: Annotated[str, Meta(description="Whom mail is from: `Cygni <cygni@example.com>`.")] = ""
     pool_size: Annotated[int, Meta(description="Database connections of each process.", ge=2, le=100)] = 8
     max_upload_bytes: Annotated[int, Meta(description="The size of the largest archive that is taken.", ge=1)] = (
         512 << 20

@@ -32,6 +32,7 @@ from cygnid.resources.platform import tasks as platform
 from cygnid.resources.projects import tasks as projects
 from cygnid.resources.routes import tasks as routes
 from cygnid.resources.uploads import tasks as uploads
+from cygnid.resources.users import tasks as users
 from cygnid.settings import Settings
 
 TASKS: tuple[ModuleType, ...] = (
@@ -46,6 +47,7 @@ TASKS: tuple[ModuleType, ...] = (
     deployments,
     watching,
     git,
+    users,
 )
 """Each noun's `tasks`: its reconcilers and its work on due rows."""
 
@@ -125,6 +127,7 @@ async def _backends(settings: Settings) -> AsyncGenerator[tuple[Backends, Leader
                     builder=found.builder,
                     runtime=found.runtime,
                     edge=found.edge,
+                    mailer=found.mailer,
                     term=leadership.term,
                 ),
                 leadership,
