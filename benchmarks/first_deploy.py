@@ -4,7 +4,7 @@ From the first byte of POST /v1/uploads to the app's answer through the edge. Ea
 same app on one installation: one as it is, and one whose .npmrc names the registry that npm asks anyway, so that its
 downloads are not shared. The very first, which fills the shared downloads, is not measured.
 
-    python benchmarks/first_deploy.py [--rounds 5] [--packages next@14,react@18,react-dom@18]
+    python benchmarks/first_deploy.py [--rounds 5] [--packages express@4,webpack@5]
 """
 
 import argparse
@@ -51,7 +51,7 @@ def main() -> None:
     assert __doc__ is not None
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--packages", default="next@14,react@18,react-dom@18", help="npm's, with versions or ranges")
+    options.add_argument("--packages", default="express@4,webpack@5", help="npm's, with versions or ranges")
     chosen = options.parse_args()
     files = _files(chosen.packages.split(","))
     alone = {**files, ".npmrc": f"registry={_registry()}\n"}

@@ -144,6 +144,7 @@ def builder_of(settings: Settings, found: Programs, sandbox: Sandbox) -> Process
         limits=BuildLimits(seconds=settings.build_timeout_seconds),
         build_env=given,
         build_files=[_shown(text) for text in _words(settings.build_files)],
+        build_cache_bytes=settings.build_cache_bytes,
         download_cache_bytes=settings.download_cache_bytes,
     )
 

@@ -121,6 +121,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = BACKGROUND_WEIGHT
     build_timeout_seconds: Annotated[float, Meta(description="How long a build may take.", gt=0)] = 1800.0
+    build_cache_bytes: Annotated[
+        int,
+        Meta(
+            description="What the build caches of all environments may take on the disk; the longest unused go.", ge=0
+        ),
+    ] = 16 << 30
     download_cache_bytes: Annotated[
         int, Meta(description="What the downloads that builds of all projects share may take on the disk.", ge=0)
     ] = 4 << 30

@@ -9,6 +9,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from cygnid.build.detect.language import Download
+from cygnid.build.threads import go_on
 
 _CHUNK = 1 << 20
 
@@ -27,6 +28,7 @@ class Downloads:
         They stay readable there whatever is evicted meanwhile. Without any, no folder is made."""
         lent = 0
         for download in wanted:
+            go_on()
             if os.path.lexists(cache / download.path):
                 continue
             kept, target = self._path(download), into / download.path
@@ -43,6 +45,7 @@ class Downloads:
         """Copy what is in `cache` and not here; how many. Whatever is not what its hash says is left out."""
         taken = 0
         for download in wanted:
+            go_on()
             kept = self._path(download)
             if kept.exists():
                 continue

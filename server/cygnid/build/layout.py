@@ -43,8 +43,12 @@ class Layout:
     def dependencies(self, project_id: str, digest: str) -> Path:
         return self.data / "dependencies" / project_id / digest
 
+    @property
+    def all_caches(self) -> Path:
+        return self.data / "build-cache"
+
     def caches(self, project_id: str) -> Path:
-        return self.data / "build-cache" / project_id
+        return self.all_caches / project_id
 
     def cache(self, project_id: str, environment_id: str) -> Path:
         return self.caches(project_id) / environment_id

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cygnid.build.base import Artifact, BuildFailed, BuildRequest, Plan
+from cygnid.build.caches import Caches
 from cygnid.build.copies import Unusable
 from cygnid.build.detect import FolderFiles, detect
 from cygnid.build.detect.languages import recipe_of
@@ -24,19 +25,23 @@ from cygnid.build.process_spec import (
     Corner,
     app_root,
     artifact_id,
-    dependencies_folder,
     dependencies_id,
+    dependency_folders,
+    dependency_mounts,
+    install_home,
+    install_root,
     install_script,
+    installed_folders,
     installs,
     prepare_folders,
     release_env,
     release_mounts,
+    shares,
 )
 from cygnid.build.seal import copy_tree
 from cygnid.build.shelf import Shelf
 from cygnid.build.threads import go_on, in_thread, in_thread_alone
 from cygnid.build.toolchains import Toolchain
-from cygnid.sandbox.disk import used_bytes
 from cygnid.sandbox.launch import Sandbox
 from cygnid.sandbox.launched import Finished
 
@@ -48,7 +53,7 @@ class ProcessBuilder:
     machine. `build_env` are the operator's variables for every build, such as
     UV_INDEX_URL, npm_config_registry, HTTPS_PROXY, SSL_CERT_FILE: nothing else of our environment reaches one.
     `build_files` are the operator's files for every build, each with its path there. `download_cache_bytes` is what
-    downloads that all projects share may take."""
+    downloads that all projects share may take, `build_cache_bytes` what the caches of all environments may."""
 
     def __init__(
         self,
@@ -61,9 +66,15 @@ class ProcessBuilder:
         build_env: Mapping[str, str] | None = None,
         build_files: Sequence[tuple[Path, str]] = (),
         download_cache_bytes: int = 4 << 30,
+        build_cache_bytes: int = 16 << 30,
     ) -> None:
         self._layout = Layout(data)
         self._downloads = Downloads(self._layout.downloads, max_bytes=download_cache_bytes)
+        self._caches = Caches(
+            self._layout.all_caches,
+            max_bytes=build_cache_bytes,
+            max_bytes_each=(limits or BuildLimits()).disk_mb * 1_000_000 // 2,
+        )
         self._sandbox = sandbox
         self._languages = languages
         self._uv = uv
@@ -148,7 +159,7 @@ class ProcessBuilder:
         # an installation names its interpreter by an absolute path
         machine = self._platform if toolchain is None else f"{self._platform} {toolchain.root}"
         digest = artifact_id(plan, request, machine)
-        shared = dependencies_id(plan, request, machine) if dependencies_folder(plan) else None
+        shared = dependencies_id(plan, request, machine) if shares(plan) else None
         kept = self._layout.kept(request.project_id, digest)
         reused = kept is not None and (
             kept.dependencies is None
@@ -162,10 +173,9 @@ class ProcessBuilder:
         else:
             _say(request, "nothing changed: the release that was built of the same source and settings is used again")
         mounts = release_mounts(plan, toolchain)
-        target = dependencies_folder(plan)
-        if plan.kind == "release" and kept.dependencies is not None and target is not None:
+        if plan.kind == "release" and kept.dependencies is not None:
             installed = self._layout.dependencies(request.project_id, kept.dependencies)
-            mounts = (*mounts, (installed / Path(target).name, target))
+            mounts = (*mounts, *dependency_mounts(plan, installed))
         return Artifact(
             digest=f"sha256:{digest}",
             kind=plan.kind,
@@ -178,15 +188,23 @@ class ProcessBuilder:
         )
 
     async def _make(self, corner: Corner, digest: str, shared: str | None) -> Kept:
+        async with self._caches.held(corner.cache, clear=corner.request.clear_cache) as emptied:
+            if emptied:
+                _say(corner.request, emptied)
+            for folder in prepare_folders(corner):
+                _own_folder(folder, corner.request.uid)
+            return await self._made(corner, digest, shared)
+
+    async def _made(self, corner: Corner, digest: str, shared: str | None) -> Kept:
         request, plan = corner.request, corner.plan
-        await self._prepare_cache(corner)
         dependencies = await self._install_shared(corner, shared) if shared else None
         final = self._layout.artifact(request.project_id, digest)
         work = self._layout.work(final, request.id)
         release = work / "release"
         await in_thread(copy_tree, request.tree, release, uid=request.uid, leave_out=_left_out(plan))
         if dependencies is not None:
-            _own_folder(release / plan.root / dependencies.name, request.uid)
+            for folder in installed_folders(plan, dependencies):
+                _own_folder(release / install_root(plan) / folder, request.uid)
         elif corner.toolchain and installs(plan):
             script = install_script(plan, corner.toolchain, custom=plan.install_key is None)
             await self._install(corner, script, work=release, work_at=APP)
@@ -203,36 +221,25 @@ class ProcessBuilder:
         _say(request, f"release: {size / 1e6:.1f} MB" if size >= 100_000 else f"release: {size / 1e3:.1f} kB")
         return kept
 
-    async def _prepare_cache(self, corner: Corner) -> None:
-        """The cache counts to what a build may write, so one that has grown too big would fail every build."""
-        full = self._limits.disk_mb * 1_000_000 // 2
-        request = corner.request
-        if request.clear_cache or await in_thread(used_bytes, [str(corner.cache)]) > full:
-            await remove(corner.cache)
-            _say(request, "the build cache was cleared" + ("" if request.clear_cache else ": it had grown too big"))
-        for folder in prepare_folders(corner):
-            _own_folder(folder, request.uid)
-
     async def _install_shared(self, corner: Corner, digest: str) -> Path:
         """The installation that every release with the same dependencies uses."""
         request, plan = corner.request, corner.plan
-        name = Path(dependencies_folder(plan) or "").name
         found = self._layout.use_dependencies(request.project_id, digest)
         if found is not None:
             _say(request, "dependencies: unchanged, nothing to install")
-            return found / name
+            return found
         assert corner.toolchain is not None
         final = self._layout.dependencies(request.project_id, digest)
         work = self._layout.work(final, request.id)
         _own_folder(work, request.uid)
         for file in plan.install_files:
-            _copy_input(request.tree / plan.root, file, work, request.uid)
+            _copy_input(request.tree / install_root(plan), file, work, request.uid)
         script = install_script(plan, corner.toolchain, custom=False)
-        await self._install(corner, script, work=work, work_at=app_root(plan))
-        await in_thread(finish_shared, plan, request, work, name)
+        await self._install(corner, script, work=work, work_at=install_home(plan))
+        await in_thread(finish_shared, plan, request, work)
         if not self._layout.publish(work, final):
             await remove(work)
-        return final / name
+        return final
 
     async def _install(self, corner: Corner, script: str, *, work: Path, work_at: str) -> None:
         wanted = recipe_of(corner.plan.language).downloads(corner.installing)
@@ -249,6 +256,7 @@ class ProcessBuilder:
             work_at=work_at,
             made=_make_files(corner),
             lent=lent if lent.exists() else None,
+            at=install_home(corner.plan),
         )
         await in_thread(self._downloads.take_in, wanted, corner.cache)
 
@@ -270,6 +278,7 @@ class ProcessBuilder:
         dependencies: Path | None = None,
         made: Path | None = None,
         lent: Path | None = None,
+        at: str | None = None,
         quiet: bool = False,
     ) -> None:
         command = name if quiet else script.splitlines()[-1]
@@ -279,7 +288,9 @@ class ProcessBuilder:
         folder.mkdir(mode=0o711, parents=True)
         corner.runs.chmod(0o711)
         started = time.monotonic()
-        spec = corner.step(name, script, work=work, work_at=work_at, dependencies=dependencies, made=made, lent=lent)
+        spec = corner.step(
+            name, script, work=work, work_at=work_at, dependencies=dependencies, made=made, lent=lent, at=at
+        )
         finished = await self._sandbox.run(spec)
         self._judge(command, finished)
         if not quiet:
@@ -317,9 +328,7 @@ def _toolchains(plan: Plan) -> tuple[str, ...]:
 
 def _left_out(plan: Plan) -> frozenset[str]:
     """What of the source is not copied: an installation made on another machine."""
-    root = "" if plan.root == Path() else f"{plan.root.as_posix()}/"
-    folder = recipe_of(plan.language).dependencies
-    return frozenset({f"{root}{folder}"}) if folder and installs(plan) else frozenset()
+    return frozenset((install_root(plan) / folder).as_posix() for folder in dependency_folders(plan))
 
 
 def _own_folder(folder: Path, uid: int | None) -> None:

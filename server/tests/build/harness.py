@@ -94,7 +94,7 @@ class Workshop:
 
 @asynccontextmanager
 async def workshop(
-    limits: BuildLimits | None = None, files: Mapping[str, str] | None = None
+    limits: BuildLimits | None = None, files: Mapping[str, str] | None = None, build_cache_bytes: int = 16 << 30
 ) -> AsyncGenerator[Workshop]:
     """`files`: path in builds → text of a file of the operator's."""
     folder = Path(tempfile.mkdtemp(prefix="cygni-build-"))
@@ -115,6 +115,7 @@ async def workshop(
             uv=Path(find_uv_bin()),
             limits=limits,
             build_env={name: os.environ[name] for name in OPERATOR if name in os.environ},
+            build_cache_bytes=build_cache_bytes,
             build_files=[(_write(folder / f"operator{number}", text), path) for number, (path, text) in given],
         )
         yield Workshop(folder=folder, builder=builder, sandbox=sandbox)
