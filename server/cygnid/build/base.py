@@ -70,7 +70,11 @@ class Plan:
     install_command: str | None
     """Without one, Python still gets a virtual environment."""
     install_files: tuple[str, ...] = ()
-    """All that installing reads, relative to `root`; () when it reads the tree."""
+    """All that installing reads, relative to `install_root`; () when it reads the tree."""
+    install_root: Path | None = None
+    """The folder that is installed in, where it is another than `root`: that of the workspace."""
+    install_members: tuple[str, ...] = ()
+    """Folders in there that may get dependencies of their own, beside it."""
     install_made: Mapping[str, str] = field(default_factory=dict[str, str])
     """Name → text of files that detection made for it: it finds them in /run/made."""
     install_key: str | None = None

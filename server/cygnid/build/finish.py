@@ -1,11 +1,10 @@
 """What a build left becomes what is kept: the right folder, without secrets, sealed."""
 
-import os
 from pathlib import Path
 
 from cygnid.build.base import BuildFailed, BuildRequest, Plan
 from cygnid.build.detect.languages import LANGUAGES
-from cygnid.build.process_spec import mount_points
+from cygnid.build.process_spec import dependency_folders, installed_folders, mount_points
 from cygnid.build.seal import finish_static, refuse_secrets, seal
 
 DEPENDENCIES = tuple(sorted({folder for language in LANGUAGES if (folder := language.recipe.dependencies)}))
@@ -28,18 +27,20 @@ def finish(plan: Plan, request: BuildRequest, work: Path, clock: Path) -> tuple[
     return seal(release, for_overlay=plan.kind != "static"), fallback
 
 
-def finish_shared(plan: Plan, request: BuildRequest, work: Path, name: str) -> None:
-    """Seal the installation `work`/`name`. Raises BuildFailed."""
-    folder = work / name
-    for path in (folder, *(folder / point for point in mount_points(plan))):
-        if path.is_symlink() or not path.is_dir():
-            path.unlink(missing_ok=True)
-            path.mkdir()
-    refuse_secrets(folder, request.secrets)
-    seal(folder)
-    owner = os.geteuid()
-    if owner == 0:
-        os.chown(work, owner, owner)
+def finish_shared(plan: Plan, request: BuildRequest, work: Path) -> None:
+    """Seal the installation in `work`. Raises BuildFailed."""
+    first = work / dependency_folders(plan)[0]
+    if first.is_symlink() or not first.is_dir():
+        first.unlink(missing_ok=True)
+        first.mkdir()
+    for name in installed_folders(plan, work):
+        folder = work / name
+        for path in (folder / point for point in mount_points(plan)):
+            if path.is_symlink() or not path.is_dir():
+                path.unlink(missing_ok=True)
+                path.mkdir()
+        refuse_secrets(folder, request.secrets)
+    seal(work)
     work.chmod(0o711)
 
 

@@ -42,13 +42,40 @@ def app_root(plan: Plan) -> str:
     return posixpath.normpath(posixpath.join(APP, plan.root.as_posix()))
 
 
-def dependencies_folder(plan: Plan) -> str | None:
-    """Where an installation that several releases share is mounted; None: it is part of the release, or there is
+def install_root(plan: Plan) -> Path:
+    """The folder of the source that is installed in: its own, or its workspace's."""
+    return plan.root if plan.install_root is None else plan.install_root
+
+
+def install_home(plan: Plan) -> str:
+    """The same as the release sees it."""
+    return posixpath.normpath(posixpath.join(APP, install_root(plan).as_posix()))
+
+
+def dependency_folders(plan: Plan) -> tuple[str, ...]:
+    """Where dependencies may be after installing, relative to `install_root`; the first is there always."""
+    name = recipe_of(plan.language).dependencies
+    if name is None or not installs(plan):
+        return ()
+    return (name, *(f"{member}/{name}" for member in plan.install_members))
+
+
+def shares(plan: Plan) -> bool:
+    """Whether the installation is mounted where `dependency_folders` says; else it is part of the release, or there is
     none."""
-    recipe = recipe_of(plan.language)
-    if recipe.dependencies is None or plan.install_key is None or not installs(plan):
-        return None
-    return f"{app_root(plan)}/{recipe.dependencies}"
+    return plan.install_key is not None and dependency_folders(plan) != ()
+
+
+def installed_folders(plan: Plan, installation: Path) -> list[str]:
+    """Those of `dependency_folders` that an installation has; a link is none, since it was made by a build."""
+    found = [folder for folder in dependency_folders(plan) if (installation / folder).is_dir()]
+    return [folder for folder in found if (installation / folder).resolve() == installation.resolve() / folder]
+
+
+def dependency_mounts(plan: Plan, installation: Path) -> list[tuple[Path, str]]:
+    """Where a release finds the installation that it shares with others."""
+    home = install_home(plan)
+    return [(installation / folder, f"{home}/{folder}") for folder in installed_folders(plan, installation)]
 
 
 def installs(plan: Plan) -> bool:
@@ -58,7 +85,7 @@ def installs(plan: Plan) -> bool:
 def dependencies_id(plan: Plan, request: BuildRequest, machine: str) -> str:
     """Hex of the hash over everything that decides what is installed; the environment does by its cache, which its
     builds can write."""
-    where = plan.root.as_posix()
+    where = install_root(plan).as_posix()
     env = json.dumps(dict(plan.env), sort_keys=True)
     how = (plan.install_key, plan.install_command, plan.toolchain, *plan.tools, machine)
     return _hash("dependencies", request.environment_id, *how, where, env, request.env_digest, request.nonce)
@@ -90,7 +117,7 @@ def search_path(plan: Plan, *toolchains: Toolchain) -> str:
     first = toolchains[0] if toolchains else None
     folders = [_fill(folder, plan, first) for folder in recipe_of(plan.language).path]
     folders += [str(chain.bin) for chain in toolchains if str(chain.bin) not in _SYSTEM_PATH]
-    return ":".join((*folders, *_SYSTEM_PATH))
+    return ":".join(dict.fromkeys((*folders, *_SYSTEM_PATH)))
 
 
 def _filled(texts: Mapping[str, str], plan: Plan, toolchain: Toolchain | None) -> dict[str, str]:
@@ -98,8 +125,8 @@ def _filled(texts: Mapping[str, str], plan: Plan, toolchain: Toolchain | None) -
 
 
 def _fill(text: str, plan: Plan, toolchain: Toolchain | None) -> str:
-    where = {"root": app_root(plan), "toolchain": str(toolchain.root) if toolchain else "", "cache": CACHE}
-    return text.format_map(where)
+    where = {"root": app_root(plan), "home": install_home(plan), "cache": CACHE}
+    return text.format_map({**where, "toolchain": str(toolchain.root) if toolchain else ""})
 
 
 def toolchain_mounts(*toolchains: Toolchain) -> tuple[tuple[Path, str], ...]:
@@ -164,7 +191,7 @@ class Corner:
     def installing(self) -> Installing:
         return Installing(
             command=self.plan.install_command or "",
-            app=FolderFiles(self.request.tree / self.plan.root),
+            app=FolderFiles(self.request.tree / install_root(self.plan)),
             home=FolderFiles(self.cache / HOME),
             env={*self.plan.env, *self.request.env},
             operator=self.build_env,
@@ -180,10 +207,11 @@ class Corner:
         dependencies: Path | None = None,
         made: Path | None = None,
         lent: Path | None = None,
+        at: str | None = None,
     ) -> SandboxSpec:
-        """Run `script` in the app's folder. `work` is mounted at `work_at`, the only place that lasts besides the
-        cache; `dependencies` where the release will have them, and `made`, both read-only. What is `lent` is copied
-        into the cache before, by the build's own user."""
+        """Run `script` in the app's folder, or `at` another. `work` is mounted at `work_at`, the only place that lasts
+        besides the cache; of `dependencies` all that the release will have, and `made`, read-only. What is `lent` is
+        copied into the cache before, by the build's own user."""
         mounts = [Mount(source=work, target=work_at, writable=True)]
         mounts += [Mount(source=self.cache / name, target=f"{CACHE}/{name}", writable=True) for name in self.caches]
         mounts += [Mount(source=source, target=target) for source, target in toolchain_mounts(*self.toolchains)]
@@ -194,11 +222,15 @@ class Corner:
         if lent is not None:
             mounts.append(Mount(source=lent, target=LENT))
             script = f"cp -R {LENT}/. {CACHE}\n{script}"
-        target = dependencies_folder(self.plan)
-        if dependencies is not None and target is not None:
-            mounts.append(Mount(source=dependencies, target=target))
+        if dependencies is not None:
+            targets = dict(dependency_mounts(self.plan, dependencies))
+            mounts += [Mount(source=source, target=target) for source, target in targets.items()]
+            inside = recipe_of(self.plan.language).dependencies
+            own = {f"{folder}/{inside}" for folder in (app_root(self.plan), install_home(self.plan))}
             mounts += [
                 Mount(source=self.cache / "tools" / folder, target=f"{target}/{folder}", writable=True)
+                for target in targets.values()
+                if target in own
                 for folder in mount_points(self.plan)
             ]
         return SandboxSpec(
@@ -206,7 +238,7 @@ class Corner:
             folder=self.runs / name,
             argv=("/bin/sh", "-ec", script),
             env=self.env(),
-            cwd=app_root(self.plan),
+            cwd=at or app_root(self.plan),
             uid=self.request.uid,
             limits=Limits(
                 cpu=self.limits.cpu,

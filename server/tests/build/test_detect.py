@@ -138,10 +138,10 @@ INSTALLS: dict[str, tuple[dict[str, str], str | None, tuple[str, ...], bool]] = 
         False,
     ),
     "npm workspaces": (
-        {"package.json": package(workspaces=["a"])},
+        {"package.json": package(workspaces=["a"]), "a/package.json": "{}"},
         "npm install --no-package-lock --omit=dev",
-        (),
-        False,
+        ("package.json", "a/package.json"),
+        True,
     ),
     "npm file": (
         {"package.json": package(dependencies={"a": "file:../a"})},

@@ -101,7 +101,7 @@ def test_of_several_locks_one_wins_and_the_log_says_so() -> None:
 @pytest.mark.parametrize(
     "files",
     [
-        {"pnpm-lock.yaml": PNPM_LOCK, "pnpm-workspace.yaml": "packages: [a]\n"},
+        {"pnpm-lock.yaml": PNPM_LOCK, "pnpm-workspace.yaml": "packages: [a]\n", "patches": ""},
         {"pnpm-lock.yaml": PNPM_LOCK, "patches/a.patch": ""},
         {"yarn.lock": BERRY_LOCK, ".yarn/plugins/x.cjs": ""},
         {"yarn.lock": YARN_LOCK + "#" * (1 << 20)},

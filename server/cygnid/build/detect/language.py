@@ -43,7 +43,11 @@ class Found:
     """`name-version` of further toolchains that building needs; they are not there when the release runs."""
     install_command: str | None = None
     install_files: tuple[str, ...] = ()
-    """All that installing reads; () when it reads the tree."""
+    """All that installing reads, in `install_root`; () when it reads the tree."""
+    install_root: str | None = None
+    """From the source's top, where it is not the folder that is built."""
+    install_members: tuple[str, ...] = ()
+    """Folders in there that may get dependencies of their own, beside it."""
     install_made: Mapping[str, str] = field(default_factory=dict[str, str])
     """Name → text of files made by the detector: installing finds them in the folder MADE."""
     install_key: str | None = None
@@ -102,7 +106,8 @@ def share_nothing(_installing: Installing) -> Sequence[Download]:
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How builds and releases of a language are furnished. In the texts of `path`, `env` and `build_env`, {root} is
-    the app's folder as the release sees it, {toolchain} the toolchain's and {cache} the folder that holds `caches`."""
+    the app's folder as the release sees it, {home} that of its workspace or else the same, {toolchain} the toolchain's
+    and {cache} the folder that holds `caches`."""
 
     dependencies: str | None = None
     """The folder of the app's that an installation is in; those that releases share are mounted there, read-only."""

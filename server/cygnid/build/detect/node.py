@@ -2,17 +2,23 @@
 
 import hashlib
 import json
+import posixpath
 import re
+import shlex
 from collections.abc import Sequence
 from typing import Any, cast
 
 from cygnid.build.base import BuildFailed
-from cygnid.build.detect import node_downloads, node_frameworks, node_managers
+from cygnid.build.detect import node_downloads, node_frameworks, node_managers, node_workspaces
 from cygnid.build.detect.files import Files
 from cygnid.build.detect.language import Found, Language, Look, Recipe
+from cygnid.build.detect.node_workspaces import Workspace
 from cygnid.build.detect.versions import Wish, matches_node, settle, tool_version
 
 _SERVERS = ("next", "nuxt", "@nestjs/core", "@remix-run/serve", "fastify", "koa", "express", "hono", "@hapi/hapi")
+_LOCAL = ("file:", "link:", "portal:", "patch:", ".")
+_MOST_SHARED = 40
+"""Packages of a workspace whose folders of dependencies are mounted one by one."""
 _SIMPLE = re.compile(r"[\w./@-]+( [\w./@:,=+-]+)*")
 _INSTALL_SCRIPTS = ("preinstall", "install", "postinstall", "prepare")
 _INSTALL_KEYS = (
@@ -41,8 +47,15 @@ def detect(look: Look) -> Found | None:
         return None  # a static site that keeps its tools in package.json
     else:
         made = None
-    version, notes = settle("Node", look.versions("node"), _wish(files, package), matches_node, same=1)
-    command, inputs, key, more = _install(files, names, package, scripts, building=build is not None)
+    workspace = node_workspaces.find(look)
+    wish = _wish(files, package) or (workspace and _wish(workspace.files, workspace.package))
+    version, notes = settle("Node", look.versions("node"), wish, matches_node, same=1)
+    if workspace is not None:
+        build, first = _with_neighbours(workspace, build)
+        command, inputs, key, more = _install_workspace(workspace, building=build is not None)
+        more = (*more, *first)
+    else:
+        command, inputs, key, more = _install(files, names, package, scripts, building=build is not None)
     return Found(
         language="node",
         framework=((made and made.package) or server or "").removeprefix("@").partition("/")[0] or None,
@@ -51,6 +64,8 @@ def detect(look: Look) -> Found | None:
         install_command=command,
         install_files=inputs,
         install_key=key,
+        install_root=workspace.home if workspace else None,
+        install_members=tuple(workspace.members) if workspace and key is not None else (),
         build_command=build,
         output_dir=made.output_dir if made else None,
         fallback=made.fallback if made else None,
@@ -114,7 +129,7 @@ def _install(
     """(command, files it reads, key, notes)."""
     dependencies = {**_table(package, "dependencies"), **_table(package, "devDependencies")}
     manager = node_managers.choose(files, names, package)
-    needs = dependencies or package.get("workspaces") or _table(package, "optionalDependencies")
+    needs = dependencies or _table(package, "optionalDependencies")
     if not needs and manager.name == "npm":
         return None, (), "", ()
     command = node_managers.command(manager, building=building)
@@ -124,11 +139,7 @@ def _install(
         return command, (), None, (*notes, f"package.json has a {hook} script: installed at each build.")
     if "@prisma/client" in dependencies:
         return command, (), None, (*notes, "Prisma writes its client into node_modules: installed at each build.")
-    local = any(
-        isinstance(v, str) and v.startswith(("file:", "link:", "portal:", "patch:", "workspace:", "."))
-        for v in dependencies.values()
-    )
-    if package.get("workspaces") or local:
+    if any(isinstance(spec, str) and spec.startswith((*_LOCAL, "workspace:")) for spec in dependencies.values()):
         return command, (), None, (*notes, "package.json installs from the source itself: installed at each build.")
     if manager.from_source:
         return command, (), None, (*notes, f"There is {manager.from_source}: installed at each build.")
@@ -137,6 +148,56 @@ def _install(
     for name in manager.inputs[1:]:
         digest.update(f"\0{name}\0{files.read(name) or ''}".encode())
     return command, manager.inputs, digest.hexdigest(), notes
+
+
+def _install_workspace(
+    workspace: Workspace, *, building: bool
+) -> tuple[str | None, tuple[str, ...], str | None, tuple[str, ...]]:
+    """The same, of all packages of the workspace."""
+    manager = node_managers.choose(workspace.files, workspace.files.names(), workspace.package, workspace=True)
+    command = node_managers.command(manager, building=building)
+    where = f"{workspace.home}/" if workspace.home else "the top"
+    note = (
+        f"the workspace in {where} has {1 + len(workspace.members)} packages: their dependencies are installed there."
+    )
+    notes = (*manager.notes, *([note] if workspace.members else []))
+    if why := _reads_tree(workspace, manager):
+        return command, (), None, (*notes, f"{why}: installed at each build.")
+    digest = hashlib.sha256(f"{command}\0{workspace.key(_INSTALL_KEYS)}".encode())
+    for name in manager.inputs[1:]:
+        digest.update(f"\0{name}\0{workspace.files.read(name) or ''}".encode())
+    return command, (*manager.inputs, *workspace.inputs), digest.hexdigest(), notes
+
+
+def _reads_tree(workspace: Workspace, manager: node_managers.Manager) -> str | None:
+    """Why installing reads more than the package.json of each package."""
+    if manager.from_source:
+        return f"There is {manager.from_source}"
+    if len(workspace.members) > _MOST_SHARED:
+        return f"It has more than {_MOST_SHARED} packages"
+    for package in workspace.packages:
+        who = package.get("name") or "package.json"
+        asked = {**_table(package, "dependencies"), **_table(package, "devDependencies")}
+        if hook := next((name for name in _INSTALL_SCRIPTS if name in _table(package, "scripts")), None):
+            return f"{who} has a {hook} script"
+        if package is not workspace.package and package.get("bin"):
+            return f"{who} has programs of its own"
+        if "@prisma/client" in asked:
+            return "Prisma writes its client into node_modules"
+        if any(isinstance(spec, str) and spec.startswith(_LOCAL) for spec in asked.values()):
+            return f"{who} installs from the source itself"
+    return None
+
+
+def _with_neighbours(workspace: Workspace, build: str | None) -> tuple[str | None, tuple[str, ...]]:
+    """The build command, after that of the packages which the app is made of; and what to say of it."""
+    first = workspace.built_first()
+    if not first:
+        return build, ()
+    folders = [posixpath.relpath(folder, workspace.member or ".") for folder in first]
+    steps = [f"(cd {shlex.quote(folder)} && npm run build)" for folder in folders]
+    note = f"{', '.join(first)}: built first, because {workspace.member or 'the app'} depends on it."
+    return " && ".join([*steps, *([build] if build else [])]), (note,)
 
 
 def _start(scripts: dict[str, str], package: dict[str, Any], names: Sequence[str]) -> str | None:
@@ -163,7 +224,10 @@ LANGUAGE = Language(
     programs=frozenset({"node"}),
     recipe=Recipe(
         dependencies="node_modules",
-        path=("{root}/node_modules/.bin", f"{{root}}/node_modules/{node_managers.HERE}/.bin"),
+        path=(
+            *("{root}/node_modules/.bin", f"{{root}}/node_modules/{node_managers.HERE}/.bin"),
+            *("{home}/node_modules/.bin", f"{{home}}/node_modules/{node_managers.HERE}/.bin"),
+        ),
         env={
             "NODE_ENV": "production",
             "YARN_NODE_LINKER": "node-modules",  # of berry, whose own way needs its loader around every program

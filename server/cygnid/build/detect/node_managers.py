@@ -44,9 +44,10 @@ class Manager:
     notes: tuple[str, ...]
 
 
-def choose(files: Files, names: Sequence[str], package: dict[str, Any]) -> Manager:
-    """By `packageManager`, else by the lock file. Raises BuildFailed(source_invalid) when the lock does not have what
-    package.json asks for: an installation by the lock would end with that."""
+def choose(files: Files, names: Sequence[str], package: dict[str, Any], *, workspace: bool = False) -> Manager:
+    """By `packageManager`, else by the lock file. `workspace`: whoever asks knows what pnpm-workspace.yaml leads to.
+    Raises BuildFailed(source_invalid) when the lock does not have what package.json asks for: an installation by the
+    lock would end with that."""
     said = re.fullmatch(r"(npm|pnpm|yarn)@(\d+\.\d+\.\d+[\w.-]*)(\+.*)?", text_of(package.get("packageManager")) or "")
     there = [name for name in LOCKS if name in names]
     family = said[1] if said else LOCKS[there[0]] if there else "npm"
@@ -74,14 +75,15 @@ def choose(files: Files, names: Sequence[str], package: dict[str, Any]) -> Manag
             "install without one.",
         )
     config = tuple(file for file in _CONFIGURATION[name] if file in names)
+    known = tuple(file for file in ("pnpm-workspace.yaml",) if workspace and name == "pnpm" and file in names)
     return Manager(
         name=name,
         package="" if family == "npm" else f"{'@yarnpkg/cli-dist' if is_berry else family}@{version}",
         lock=lock,
-        inputs=("package.json", *((lock,) if lock else ()), *config),
+        inputs=("package.json", *((lock,) if lock else ()), *config, *known),
         from_source=f"a {lock} too long to compare"
         if len(text) >= MAX_BYTES
-        else next((entry for entry in _FROM_SOURCE.get(name, ()) if entry in names), None),
+        else next((entry for entry in _FROM_SOURCE.get(name, ()) if entry in names and entry not in known), None),
         notes=tuple(notes),
     )
 

@@ -94,6 +94,8 @@ def detect(
         tools=found.tools if found else (),
         install_command=install.value if install else None,
         install_files=() if custom_install or not found else found.install_files,
+        install_root=None if custom_install or not found or found.install_root is None else Path(found.install_root),
+        install_members=() if custom_install or not found else found.install_members,
         install_made={} if custom_install or not found else found.install_made,
         install_key=None if custom_install or not found else found.install_key,
         build_command=build.value if build else None,
