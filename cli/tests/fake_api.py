@@ -338,6 +338,7 @@ def usual_routes(api: FakeApi) -> None:
         ("DELETE", "/git/connections/git_1", Answer(status=204)),
         ("GET", "/audit-logs", page([ROW])),
         ("GET", "/audit-logs/aud_1", ROW),
+        ("GET", "/audit-logs/export", Answer(stream=json.dumps(ROW).encode() + b"\n")),
         ("GET", "/audit-logs/checkpoints", page([CHECKPOINT])),
         (
             "GET",

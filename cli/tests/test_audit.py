@@ -1,8 +1,13 @@
 """The audit log from the command line."""
 
+import json
+import os
+import subprocess
+import sys
+
 import pytest
 
-from tests.fake_api import ROW
+from tests.fake_api import ROW, Answer
 
 
 def test_what_is_asked_for_reaches_the_api(cygni, api):
@@ -43,3 +48,25 @@ def test_an_altered_log_fails_the_command(cygni, api, flags):
     assert "row 3 is not what was written" in ran.err
     if flags:
         assert ran.json == found
+
+
+def test_an_export_is_a_file_once_it_is_whole(cygni, api, home):
+    ran = cygni("audit", "export", "audit.csv", "--team", "acme", "--since", "2026-01-01T00:00:00Z")
+    assert (ran.code, ran.out) == (0, "audit.csv\n"), ran.err
+    assert json.loads((home / "audit.csv").read_text()) == ROW
+    query = {"format": "csv", "teamId": "team_1", "since": "2026-01-01T00:00:00Z"}
+    assert api.sent("GET", "/audit-logs/export")[0].query == query
+    (home / "audit.csv").unlink()
+    api.broken = Answer(status=503, error={"code": "some_code", "message": "It is so.", "hint": "Do that."})
+    assert cygni("audit", "export", "audit.csv").code == 1
+    assert not [each for each in home.iterdir() if "audit" in each.name]
+
+
+def test_an_export_to_stdout_is_nothing_but_the_rows(cygni):
+    assert cygni("audit", "export", "-", "--json").code == 2
+    code = "import sys; from cygni_cli.main import main; main()"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, "audit", "export", "-"], env=env, capture_output=True, check=True
+    )
+    assert json.loads(done.stdout) == ROW

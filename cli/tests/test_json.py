@@ -48,6 +48,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "tokens revoke": ("{token}",),
     "audit list": (*IN_PROJECT, "--since", "1h", "--result", "success", "-n", "5"),
     "audit get": ("{row}",),
+    "audit export": ("audit.jsonl", "--action", "token.created"),
     "audit checkpoints": ("-n", "1"),
     "audit verify": (),
     "quotas": (),

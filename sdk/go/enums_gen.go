@@ -13,6 +13,23 @@ const (
 	AuditActorTypeUser      AuditActorType = "user"
 )
 
+// AuditLogsExportFormat is one of these.
+type AuditLogsExportFormat string
+
+const (
+	AuditLogsExportFormatCsv   AuditLogsExportFormat = "csv"
+	AuditLogsExportFormatJsonl AuditLogsExportFormat = "jsonl"
+)
+
+// AuditLogsExportResult is one of these.
+type AuditLogsExportResult string
+
+const (
+	AuditLogsExportResultDenied  AuditLogsExportResult = "denied"
+	AuditLogsExportResultFailed  AuditLogsExportResult = "failed"
+	AuditLogsExportResultSuccess AuditLogsExportResult = "success"
+)
+
 // AuditLogsListResult is one of these.
 type AuditLogsListResult string
 

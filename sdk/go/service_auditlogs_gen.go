@@ -5,6 +5,7 @@ package cygni
 
 import (
 	"context"
+	"io"
 	"time"
 )
 
@@ -26,6 +27,40 @@ type AuditLogsCheckpointsParams struct {
 // GET /v1/audit-logs/checkpoints, needs audit:read
 func (s *AuditLogsService) Checkpoints(ctx context.Context, params AuditLogsCheckpointsParams, options ...CallOption) *List[AuditCheckpoint] {
 	return newList[AuditCheckpoint](ctx, s.core, at("/v1/audit-logs/checkpoints"), encodeQuery(params), options)
+}
+
+// AuditLogsExportParams are what [AuditLogsService.Export] takes in the query; zero values are not sent.
+type AuditLogsExportParams struct {
+	Format AuditLogsExportFormat `json:"format,omitempty"`
+	// A date-time, or a date, which is its beginning in UTC.
+	Since time.Time `json:"since,omitempty"`
+	// A date-time, or a date, which is its beginning in UTC.
+	Until time.Time `json:"until,omitempty"`
+	// A date-time, or a date, which is its beginning in UTC.
+	CreatedAtGte time.Time `json:"createdAt[gte],omitempty"`
+	// A date-time, or a date, which is its beginning in UTC.
+	CreatedAtGt time.Time `json:"createdAt[gt],omitempty"`
+	// A date-time, or a date, which is its beginning in UTC.
+	CreatedAtLte time.Time `json:"createdAt[lte],omitempty"`
+	// A date-time, or a date, which is its beginning in UTC.
+	CreatedAtLt  time.Time               `json:"createdAt[lt],omitempty"`
+	TeamID       string                  `json:"teamId,omitempty"`
+	ActorID      []string                `json:"actorId,omitempty"`
+	Action       []string                `json:"action,omitempty"`
+	ResourceType []string                `json:"resourceType,omitempty"`
+	ResourceID   []string                `json:"resourceId,omitempty"`
+	ProjectID    string                  `json:"projectId,omitempty"`
+	Environment  string                  `json:"environment,omitempty"`
+	Result       []AuditLogsExportResult `json:"result,omitempty"`
+	IP           []string                `json:"ip,omitempty"`
+}
+
+// Export
+// All rows that the filters mean, each chain from its first to its last: lines of JSON, or CSV.
+//
+// GET /v1/audit-logs/export, needs audit:read
+func (s *AuditLogsService) Export(ctx context.Context, params AuditLogsExportParams, options ...CallOption) (io.ReadCloser, error) {
+	return s.core.bytes(ctx, "GET", at("/v1/audit-logs/export"), RequestParams{Query: encodeQuery(params)}, options)
 }
 
 // Get

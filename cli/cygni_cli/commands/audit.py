@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,12 +12,13 @@ from cygni_cli.commands.deploy import team_id
 from cygni_cli.commands.logs import Since
 from cygni_cli.context import Context
 from cygni_cli.errors import CliError
-from cygni_cli.output import Result, Table
+from cygni_cli.output import Result, Table, size
 
 if TYPE_CHECKING:
     from cygni import Omit
-    from cygni.types import AuditLogsListResult, AuditRow
+    from cygni.types import AuditLogsExportFormat, AuditRow
 
+FORMATS = ("jsonl", "csv")
 RESULTS = ("success", "denied", "failed")
 INSTALLATION = "null"
 """How the API names the chain of what belongs to no team."""
@@ -26,6 +29,7 @@ audit = NounGroup(
     places={
         "list": ("audit:list_rows", "The latest rows."),
         "get": ("audit:get", "One row, with what was before and after."),
+        "export": ("audit:export", "All rows as a file."),
         "checkpoints": ("audit:checkpoints", "Signed heads of the chains, to keep elsewhere."),
         "verify": ("audit:verify", "Compute the chain of hashes again."),
     },
@@ -38,6 +42,31 @@ def of_chain(function: Any) -> Any:
         function
     )
     return click.option("--team", help="Its slug or id.")(function)
+
+
+_FILTERS = (
+    click.option("--project", "-p", "project_id", help="Of this project only."),
+    click.option("--environment", "-e", help="Of environments of this name only."),
+    click.option("--actor", "actor_id", multiple=True, help="The id of who did it: user_…, tok_…."),
+    click.option("--action", "action", multiple=True, help="deployment.created, env.revealed, access.denied, …"),
+    click.option("--resource", "resource_id", multiple=True, help="The id of what it was done to."),
+    click.option("--result", "result", multiple=True, type=click.Choice(RESULTS)),
+    click.option("--ip", "ip", multiple=True, help="From this address."),
+    click.option("--since", type=Since(), help="A time, or 10m, 2h, 1d."),
+    click.option("--until", type=Since(), help="A time, or 10m, 2h, 1d."),
+)
+
+
+def filters(function: Any) -> Any:
+    """What narrows a list or an export; `asked` gives it to the API."""
+    for option in reversed(_FILTERS):
+        function = option(function)
+    return function
+
+
+def asked(chosen: dict[str, Any]) -> dict[str, Any]:
+    """The filters that were given."""
+    return {name: value for name, value in chosen.items() if value}
 
 
 def chain(ctx: Context, team: str | None, *, installation: bool) -> str | Omit:
@@ -57,48 +86,55 @@ def chain(ctx: Context, team: str | None, *, installation: bool) -> str | Omit:
     ]
 )
 @of_chain
-@click.option("--project", "-p", help="Of this project only.")
-@click.option("--environment", "-e", help="Of environments of this name only.")
-@click.option("--actor", "actors", multiple=True, help="The id of who did it: user_…, tok_….")
-@click.option("--action", "actions", multiple=True, help="deployment.created, env.revealed, access.denied, …")
-@click.option("--resource", "resources", multiple=True, help="The id of what it was done to.")
-@click.option("--result", "results", multiple=True, type=click.Choice(RESULTS))
-@click.option("--ip", "addresses", multiple=True, help="From this address.")
-@click.option("--since", type=Since(), help="A time, or 10m, 2h, 1d.")
-@click.option("--until", type=Since(), help="A time, or 10m, 2h, 1d.")
+@filters
 @click.option("--limit", "-n", default=20, type=click.IntRange(1, 100), help="How many. Default: 20.")
-def list_rows(
-    ctx: Context,
-    *,
-    team: str | None,
-    installation: bool,
-    project: str | None,
-    environment: str | None,
-    actors: tuple[str, ...],
-    actions: tuple[str, ...],
-    resources: tuple[str, ...],
-    results: tuple[AuditLogsListResult, ...],
-    addresses: tuple[str, ...],
-    since: str | None,
-    until: str | None,
-    limit: int,
-) -> Result:
+def list_rows(ctx: Context, *, team: str | None, installation: bool, limit: int, **chosen: Any) -> Result:
     """List what was done, newest first."""
-    items = ctx.client.audit_logs.list(
-        team_id=chain(ctx, team, installation=installation),
-        project_id=project or OMIT,
-        environment=environment or OMIT,
-        actor_id=actors or OMIT,
-        action=actions or OMIT,
-        resource_id=resources or OMIT,
-        result=results or OMIT,
-        ip=addresses or OMIT,
-        since=since or OMIT,
-        until=until or OMIT,
-        limit=limit,
-    ).items
+    team_id = chain(ctx, team, installation=installation)
+    items = ctx.client.audit_logs.list(team_id=team_id, limit=limit, **asked(chosen)).items
     rows = [(one.id, _time(one), _who(one), one.action, _what(one), one.result) for one in items]
     return Result(items, Table(("ROW", "AT", "BY", "ACTION", "ON", "RESULT"), rows, "No rows."))
+
+
+@command(
+    examples=[
+        "cygni audit export audit.jsonl --team acme",
+        "cygni audit export denied.csv --result denied --since 30d",
+        "cygni audit export - | gzip > audit.jsonl.gz",
+    ]
+)
+@click.argument("file")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="Default: what FILE ends in, else jsonl.")
+@of_chain
+@filters
+def export(
+    ctx: Context, *, file: str, form: AuditLogsExportFormat | None, team: str | None, installation: bool, **chosen: Any
+) -> Result:
+    """Write all rows that the options mean to FILE, oldest first; - is stdout.
+
+    A file is there once it is whole: what breaks off leaves none.
+    """
+    if file == "-" and ctx.as_json:
+        raise click.UsageError("Both the rows and --json would be on stdout: name a file.")
+    pieces = ctx.client.audit_logs.export(
+        format=form or ("csv" if file.endswith(".csv") else "jsonl"),
+        team_id=chain(ctx, team, installation=installation),
+        **asked(chosen),
+    )
+    if file == "-":
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        return Result(None)
+    path, written = Path(file), 0
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as out:
+            for piece in pieces:
+                written += out.write(piece)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return Result({"file": file, "bytes": written}, [file], [f"{size(written)} written."])
 
 
 @command(examples=["cygni audit get aud_01kav9g3mge9h9vg1jj30g6p7f"])

@@ -2,6 +2,10 @@
 
 export type AuditActorType = "anonymous" | "system" | "token" | "user" | (string & {});
 
+export type AuditLogsExportFormat = "csv" | "jsonl";
+
+export type AuditLogsExportResult = "denied" | "failed" | "success";
+
 export type AuditLogsListResult = "denied" | "failed" | "success";
 
 export type AuditRowResult = "denied" | "failed" | "success" | (string & {});

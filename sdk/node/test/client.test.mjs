@@ -31,6 +31,29 @@ test("what brought a result is there and not seen", async () => {
   assert.deepEqual(project.lastResponse.warnings, [{ code: "w" }]);
 });
 
+test("bytes come as they are sent, and who stops reading ends the line", async () => {
+  const pieces = ["one\n", "two\n", "three\n"].map(text => new TextEncoder().encode(text));
+  const body = () => new Response(new ReadableStream({ pull: line => line.enqueue(pieces.shift()) }));
+  const { client, requests } = scripted(body());
+  let seen = "";
+  for await (const piece of client.auditLogs.export({ format: "jsonl" })) {
+    seen += new TextDecoder().decode(piece);
+    if (seen.length > 4) break;
+  }
+  assert.equal(seen, "one\ntwo\n");
+  assert.equal(requests[0].url, "http://api.test/v1/audit-logs/export?format=jsonl");
+  assert.equal(requests[0].headers.Accept, "*/*");
+  assert.ok(requests[0].signal.aborted);
+});
+
+test("a refusal of bytes is thrown as of any call, and a broken line is no end", async () => {
+  const refusal = Response.json({ error: { code: "not_found", message: "" } }, { status: 404 });
+  const broken = new Response(new ReadableStream({ pull: line => line.error(new Error("reset")) }));
+  const { client } = scripted(refusal, broken);
+  await assert.rejects(client.auditLogs.export().next(), NotFoundError);
+  await assert.rejects(client.auditLogs.export().next(), CygniError);
+});
+
 test("a list asks when it is used, and each time anew", async () => {
   const { client, requests } = scripted(answer([{ id: "a" }], { pagination: page }), answer([{ id: "b" }]), answer([]));
   const list = client.projects.list({ status: ["active"] });

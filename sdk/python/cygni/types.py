@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from typing_extensions import Required
 
 AuditActorType = Literal["anonymous", "system", "token", "user"]
+AuditLogsExportFormat = Literal["csv", "jsonl"]
+AuditLogsExportResult = Literal["denied", "failed", "success"]
 AuditLogsListResult = Literal["denied", "failed", "success"]
 AuditRowResult = Literal["denied", "failed", "success"]
 AuthMethodsRegistration = Literal["closed", "invitation", "open", "setup"]

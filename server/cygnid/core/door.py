@@ -29,7 +29,7 @@ from cygnid.core.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
-from cygnid.core.http import Answer, Body, Call, ClientGone, Operation, Producer, Services
+from cygnid.core.http import Answer, Body, Call, ClientGone, Download, Operation, Producer, Services
 from cygnid.core.paging import link_header
 from cygnid.core.plans import PLANS
 from cygnid.core.schemas import ENCODER, Page
@@ -69,7 +69,7 @@ class _Run:
         if "token" in request.query_params or "access_token" in request.query_params:
             raise Unauthorized("A token in the query would end in logs: send it in the Authorization header.")
         secret = self._secret()
-        if item.method == "GET" and item.kind != "events" and item.reads:
+        if item.method == "GET" and item.kind not in ("events", "download") and item.reads:
             # one connection for who asks and for what they ask
             async with read(services.pool) as reader:
                 call, _ = await self._call(await self._actor(secret, reader))
@@ -86,6 +86,8 @@ class _Run:
         item = self._item
         if item.kind == "events":
             return await self._stream(call)
+        if item.kind == "download":
+            return await self._download(call)
         if item.kind == "receive":
             return await self._receive(call)
         if item.method == "GET":
@@ -150,6 +152,18 @@ class _Run:
         frames = self._streams.frames(call.actor, produce, lambda: self._ask_again(call))
         self._state["headers"] |= {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return Stream(frames, media_type="text/event-stream").to_asgi_response(app=None, request=self._request)
+
+    async def _download(self, call: Call) -> ASGIApp:
+        async with read(self._services.pool) as reader:
+            inputs = await self._inputs(reader, call)
+        found: Download = await self._item.endpoint(**inputs)
+        pieces = self._streams.pieces(call.actor, found, lambda: self._ask_again(call))
+        self._state["headers"] |= {
+            "Cache-Control": "no-store",
+            "Content-Disposition": f'attachment; filename="{found.filename}"',
+            "X-Accel-Buffering": "no",
+        }
+        return Stream(pieces, media_type=found.media).to_asgi_response(app=None, request=self._request)
 
     async def _ask_again(self, call: Call) -> None:
         """Raises what the caller would be told now."""

@@ -5,7 +5,7 @@ An endpoint names what it needs as typed parameters and returns a Struct; it nev
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Protocol, TypeVar, get_type_hints
@@ -85,6 +85,16 @@ Producer = Callable[[Outbox], Awaitable[StreamEnd]]
 """What an endpoint of `events` returns: sends frames until the stream ends. It holds no connection while it waits."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Download:
+    """What an endpoint of `download` returns."""
+
+    pieces: Callable[[], AsyncGenerator[bytes]]
+    """Each is taken when the one before it is on its way; it holds no connection meanwhile."""
+    media: str
+    filename: str
+
+
 class Access(Protocol):
     """A parameter type whose value proves a permission."""
 
@@ -126,11 +136,12 @@ class Operation:
     status: int = 200
     charged: bool = True
     replayable: bool = False
-    kind: Literal["json", "bare", "events", "receive"] = "json"
-    """bare: JSON without the envelope; events: a stream of them; receive: a body of bytes, taken as it comes."""
+    kind: Literal["json", "bare", "events", "receive", "download"] = "json"
+    """bare: JSON without the envelope; events: a stream of them; receive: a body of bytes, taken as it comes;
+    download: an answer of bytes, sent as it is made."""
     example: Mapping[str, Any] | None = None
     media: tuple[str, ...] = ("application/json", "application/merge-patch+json")
-    """The types of body that it takes."""
+    """The types of body that it takes; of a download those that it sends."""
 
     @property
     def summary(self) -> str:
@@ -199,6 +210,23 @@ def events(
     permission; at most `streams.MAX_STREAMS` of a token are open at once.
     """
     return _registered(sends, id=id, method="GET", path=path, needs=needs, errors=tuple(errors), kind="events")
+
+
+def download(
+    path: str,
+    *,
+    id: str,  # noqa: A002  the OpenAPI word
+    needs: Needs,
+    media: Sequence[str],
+    errors: Sequence[type[CygniError]] = (),
+) -> Callable[[Endpoint], Endpoint]:
+    """Make a GET that answers with bytes of any number, of one of the types `media`. The coroutine function takes the
+    parameters of `events`, may raise what becomes a JSON error, and returns a `Download`, which is sent once the
+    connection is given back. What ends before its end, by an error or because the caller may see it no longer, breaks
+    the connection: a client takes no part for the whole. Counts as a stream."""
+    return _registered(
+        None, id=id, method="GET", path=path, needs=needs, errors=tuple(errors), kind="download", media=tuple(media)
+    )
 
 
 def receive(

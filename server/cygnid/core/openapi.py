@@ -62,6 +62,8 @@ _HEADERS: dict[str, dict[str, Any]] = {
     )
 }
 
+_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+
 
 def document(operations: Sequence[Operation], *, version: str) -> dict[str, Any]:
     """The whole document, paths and schemas in a fixed order."""
@@ -136,10 +138,11 @@ def _operation(item: Operation, envelope: type[msgspec.Struct] | None) -> dict[s
         out["x-cygni-page"] = "page"
     if item.kind == "events":
         out["x-cygni-stream"] = "sse"
+    if item.kind == "download":
+        out["x-cygni-stream"] = "bytes"
     if item.kind == "receive":
-        binary: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
         out["x-cygni-body"] = "binary"
-        out["requestBody"] = {"required": True, "content": dict.fromkeys(item.media, binary)}
+        out["requestBody"] = {"required": True, "content": dict.fromkeys(item.media, _BINARY)}
     elif item.data is not None:
         example = {} if item.example is None else {"example": dict(item.example)}
         out["requestBody"] = {
@@ -154,7 +157,7 @@ def _header(name: str) -> dict[str, Any]:
 
 
 def _is_tagged(item: Operation) -> bool:
-    return item.method == "GET" and item.kind != "events"
+    return item.method == "GET" and item.kind not in ("events", "download")
 
 
 def _success(item: Operation, envelope: type[msgspec.Struct] | None) -> dict[str, Any]:
@@ -171,6 +174,8 @@ def _success(item: Operation, envelope: type[msgspec.Struct] | None) -> dict[str
     if item.kind == "events":
         # of each frame's data; a client parses the stream by the rules of server-sent events
         found["content"] = {"text/event-stream": {"schema": {"$ref": _REF.format(name=item.result.__name__)}}}
+    elif item.kind == "download":
+        found["content"] = dict.fromkeys(item.media, _BINARY)
     elif envelope is not None:
         found["content"] = _json(envelope)
     elif item.status != 204:

@@ -1,4 +1,4 @@
-"""Open streams of events: how many a token has, and that each ends when its caller may no longer see it."""
+"""Open streams of events and bytes: how many a token has, and that each ends when its caller may no longer see it."""
 
 import asyncio
 from collections import Counter
@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from cygnid.core import sse
 from cygnid.core.actors import Actor
 from cygnid.core.errors import CygniError, RateLimited
-from cygnid.core.http import Producer, Services
+from cygnid.core.http import Download, Producer, Services
 from cygnid.core.sse import Outbox, StreamEnd
 
 MAX_STREAMS = 20
@@ -19,6 +19,10 @@ Ask = Callable[[], Awaitable[None]]
 """Asks again whether the caller may see this; raises the CygniError that they would be told."""
 
 
+class CutOff(Exception):
+    """The process ends, or the caller may see it no longer: the connection breaks."""
+
+
 class Streams:
     """Those of one process."""
 
@@ -28,6 +32,14 @@ class Streams:
 
     def frames(self, actor: Actor, produce: Producer, ask: Ask) -> AsyncGenerator[bytes]:
         """What is sent, until the producer ends it or the caller may see it no longer. Raises RateLimited."""
+        return self._frames(self._opened(actor), produce, ask)
+
+    def pieces(self, actor: Actor, download: Download, ask: Ask) -> AsyncGenerator[bytes]:
+        """What is sent, to its end; raises CutOff where it ends sooner. Raises RateLimited."""
+        return self._pieces(self._opened(actor), download, ask)
+
+    def _opened(self, actor: Actor) -> str:
+        """Who opens another one. Raises RateLimited."""
         opened = actor.token_id or actor.bucket
         if self._open[opened] >= MAX_STREAMS:
             raise RateLimited(
@@ -36,7 +48,7 @@ class Streams:
                 details={"window": "openStreams", "limit": MAX_STREAMS, "retryAfterSeconds": 1},
                 headers={"Retry-After": "1"},
             )
-        return self._frames(opened, produce, ask)
+        return opened
 
     async def _frames(self, opened: str, produce: Producer, ask: Ask) -> AsyncGenerator[bytes]:
         async def while_allowed(outbox: Outbox) -> StreamEnd:
@@ -58,6 +70,21 @@ class Streams:
                 yield made
         finally:
             self._open[opened] -= 1
+
+    async def _pieces(self, opened: str, download: Download, ask: Ask) -> AsyncGenerator[bytes]:
+        self._open[opened] += 1
+        made = download.pieces()
+        watching = asyncio.create_task(self._until_refused(ask))
+        try:
+            async for piece in made:
+                if watching.done() or self._services.stopping.is_set():
+                    raise CutOff
+                yield piece
+        finally:
+            self._open[opened] -= 1
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+            await made.aclose()
 
     async def _until_refused(self, ask: Ask) -> StreamEnd:
         """Ask again, at once when something like that happens."""

@@ -160,6 +160,7 @@ class World:
             "auditLogs.list": Request(path="/audit-logs", query={"teamId": self.team_id}),
             "auditLogs.get": Request(path=f"/audit-logs/{self.audit_id}"),
             "auditLogs.checkpoints": Request(path="/audit-logs/checkpoints", query={"teamId": self.team_id}),
+            "auditLogs.export": Request(path="/audit-logs/export", query={"teamId": self.team_id}),
             "auditLogs.verify": Request(path="/audit-logs/verify", query={"teamId": self.team_id}),
         }
 

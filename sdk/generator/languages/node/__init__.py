@@ -117,7 +117,7 @@ def returned(method: Method) -> str:
         case "document":
             return "Promise<WithResponse<Record<string, unknown>>>"
         case "bytes":
-            raise ValueError(f"{method.id}: a stream of bytes has no form in TypeScript yet")
+            return "AsyncGenerator<Uint8Array, void, void>"
 
 
 def call(method: Method) -> str:
@@ -128,6 +128,7 @@ def call(method: Method) -> str:
         "page": f"list<{model}>",
         "sse": f"stream<{model}>",
         "none": "callForNothing",
+        "bytes": "bytes",
     }
     function["document"] = "call<Record<string, unknown>>"
     parts = [f'method: "{method.http_method}"', f"path: {path_text(method)}"]
@@ -222,6 +223,8 @@ def sample(api: Api, method: Method) -> str:
     match method.answer.kind:
         case "page" | "sse":
             return f"{head}for await (const each of {line}) {{\n  console.log(each);\n}}\n"
+        case "bytes":
+            return f"{head}for await (const piece of {line}) {{\n  process.stdout.write(piece);\n}}\n"
         case "none":
             return f"{head}await {line};\n"
         case _:

@@ -81,7 +81,7 @@ export class CallBuilder {
   }
 
   /** @throws TypeError for a path that is not one: a URL found in an answer must not receive the key. */
-  build(spec: CallSpec, options: RequestOptions = {}, isStream = false): Call {
+  build(spec: CallSpec, options: RequestOptions = {}, isStream = false, accept = "text/event-stream"): Call {
     const method = spec.method.toUpperCase();
     const headers: Record<string, string> = { ...this.headers, ...spec.headers };
     let content = spec.content;
@@ -92,7 +92,7 @@ export class CallBuilder {
     const key = options.idempotencyKey ?? (KEYED_METHODS.has(method) ? crypto.randomUUID() : undefined);
     if (key !== undefined) headers[BEHAVIOR.idempotency.header] = key;
     if (options.ifMatch !== undefined) headers[names.ifMatch] = options.ifMatch;
-    if (isStream) headers["Accept"] = "text/event-stream";
+    if (isStream) headers["Accept"] = accept;
     return {
       method,
       url: this.url(spec.path) + queryText(spec.query as Query | undefined),

@@ -10,6 +10,7 @@ export interface Caller {
   callForNothing(spec: CallSpec, options?: RequestOptions): Promise<void>;
   list<T>(spec: CallSpec, options?: RequestOptions): List<T>;
   stream<T>(spec: CallSpec, options?: StreamOptions): Stream<T>;
+  bytes(spec: CallSpec, options?: RequestOptions): AsyncGenerator<Uint8Array, void, void>;
 }
 
 /** The methods of one noun. */
@@ -43,6 +44,16 @@ export class ModelCaller implements Caller {
   stream<T>(spec: CallSpec, options?: StreamOptions): Stream<T> {
     return new Stream<T>(this.transport, this.calls, spec, options);
   }
+
+  /** The body as it comes; who stops iterating ends the connection. */
+  async *bytes(spec: CallSpec, options?: RequestOptions): AsyncGenerator<Uint8Array, void, void> {
+    const line = await this.transport.stream(this.calls.build(spec, options, true, "*/*"));
+    try {
+      yield* line.chunks;
+    } finally {
+      line.close();
+    }
+  }
 }
 
 /** Gives every answer as it came. What it returns is typed by RawClient, which says so to the caller. */
@@ -63,6 +74,10 @@ export class RawCaller implements Caller {
 
   stream<T>(spec: CallSpec, options?: StreamOptions): Stream<T> {
     return this.models.stream<T>(spec, options);
+  }
+
+  bytes(spec: CallSpec, options?: RequestOptions): AsyncGenerator<Uint8Array, void, void> {
+    return this.models.bytes(spec, options);
   }
 
   private async raw<T>(spec: CallSpec, options?: RequestOptions): Promise<RawResponse<T>> {

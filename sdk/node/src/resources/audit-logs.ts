@@ -5,7 +5,7 @@ import type { RequestOptions } from "../_runtime/call.js";
 import type { List } from "../_runtime/paging.js";
 import type { WithResponse } from "../_runtime/response.js";
 import { Resource } from "../_runtime/resource.js";
-import type { AuditCheckpoint, AuditLogsListResult, AuditRow, AuditVerification } from "../types.js";
+import type { AuditCheckpoint, AuditLogsExportFormat, AuditLogsExportResult, AuditLogsListResult, AuditRow, AuditVerification } from "../types.js";
 
 export interface AuditLogsCheckpointsParams {
   page?: number | undefined;
@@ -13,6 +13,31 @@ export interface AuditLogsCheckpointsParams {
   cursor?: string | undefined;
   sort?: string | undefined;
   teamId?: string | undefined;
+}
+
+export interface AuditLogsExportParams {
+  format?: AuditLogsExportFormat | undefined;
+  /** A date-time, or a date, which is its beginning in UTC. */
+  since?: string | undefined;
+  /** A date-time, or a date, which is its beginning in UTC. */
+  until?: string | undefined;
+  /** A date-time, or a date, which is its beginning in UTC. */
+  createdAtGte?: string | undefined;
+  /** A date-time, or a date, which is its beginning in UTC. */
+  createdAtGt?: string | undefined;
+  /** A date-time, or a date, which is its beginning in UTC. */
+  createdAtLte?: string | undefined;
+  /** A date-time, or a date, which is its beginning in UTC. */
+  createdAtLt?: string | undefined;
+  teamId?: string | undefined;
+  actorId?: string[] | undefined;
+  action?: string[] | undefined;
+  resourceType?: string[] | undefined;
+  resourceId?: string[] | undefined;
+  projectId?: string | undefined;
+  environment?: string | undefined;
+  result?: AuditLogsExportResult[] | undefined;
+  ip?: string[] | undefined;
 }
 
 export interface AuditLogsListParams {
@@ -56,6 +81,14 @@ export class AuditLogsResource extends Resource {
    */
   checkpoints(params: AuditLogsCheckpointsParams = {}, options?: RequestOptions): List<AuditCheckpoint> {
     return this.caller.list<AuditCheckpoint>({ method: "GET", path: "/v1/audit-logs/checkpoints", query: params }, options);
+  }
+
+  /**
+   * All rows that the filters mean, each chain from its first to its last: lines of JSON, or CSV. Needs
+   * `audit:read`.
+   */
+  export(params: AuditLogsExportParams = {}, options?: RequestOptions): AsyncGenerator<Uint8Array, void, void> {
+    return this.caller.bytes({ method: "GET", path: "/v1/audit-logs/export", query: params }, options);
   }
 
   /** One row of the audit log. Needs `audit:read`. */

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,62 @@ class AuditLogs(Resource):
                 "teamId": team_id,
             },
             options,
+        )
+
+    def export(
+        self,
+        *,
+        format: t.AuditLogsExportFormat | Omit = OMIT,
+        since: datetime | str | Omit = OMIT,
+        until: datetime | str | Omit = OMIT,
+        created_at_gte: datetime | str | Omit = OMIT,
+        created_at_gt: datetime | str | Omit = OMIT,
+        created_at_lte: datetime | str | Omit = OMIT,
+        created_at_lt: datetime | str | Omit = OMIT,
+        team_id: str | Omit = OMIT,
+        actor_id: Sequence[str] | Omit = OMIT,
+        action: Sequence[str] | Omit = OMIT,
+        resource_type: Sequence[str] | Omit = OMIT,
+        resource_id: Sequence[str] | Omit = OMIT,
+        project_id: str | Omit = OMIT,
+        environment: str | Omit = OMIT,
+        result: Sequence[t.AuditLogsExportResult] | Omit = OMIT,
+        ip: Sequence[str] | Omit = OMIT,
+        options: Options | None = None,
+    ) -> Iterator[bytes]:
+        """All rows that the filters mean, each chain from its first to its last: lines of JSON, or CSV.
+
+        since: A date-time, or a date, which is its beginning in UTC.
+        until: A date-time, or a date, which is its beginning in UTC.
+        created_at_gte: A date-time, or a date, which is its beginning in UTC.
+        created_at_gt: A date-time, or a date, which is its beginning in UTC.
+        created_at_lte: A date-time, or a date, which is its beginning in UTC.
+        created_at_lt: A date-time, or a date, which is its beginning in UTC.
+
+        Needs the permission `audit:read`.
+        """
+        return self._bytes(
+            "GET",
+            "/audit-logs/export",
+            query={
+                "format": format,
+                "since": since,
+                "until": until,
+                "createdAt[gte]": created_at_gte,
+                "createdAt[gt]": created_at_gt,
+                "createdAt[lte]": created_at_lte,
+                "createdAt[lt]": created_at_lt,
+                "teamId": team_id,
+                "actorId": actor_id,
+                "action": action,
+                "resourceType": resource_type,
+                "resourceId": resource_id,
+                "projectId": project_id,
+                "environment": environment,
+                "result": result,
+                "ip": ip,
+            },
+            options=options,
         )
 
     def get(

@@ -7,6 +7,7 @@ from cygnid.core.access import Permission, expand, require
 from cygnid.core.actors import Actor
 from cygnid.core.db import Read
 from cygnid.core.errors import NotFound
+from cygnid.core.http import Call
 from cygnid.resources.audit.queries import Chains
 from cygnid.resources.audit.schemas import INSTALLATION
 from cygnid.resources.teams.access import chosen_team, teams_with
@@ -47,6 +48,15 @@ class AuditAccess:
     def _installation(cls, actor: Actor) -> Self:
         require(expand(actor.scopes) if actor.is_instance_admin else frozenset(), Permission.INSTANCE_ADMIN)
         return cls(chains=Chains(team_ids=[], installation=True))
+
+
+class ExportAccess(AuditAccess):
+    """The same, found from the query."""
+
+    @classmethod
+    async def find(cls, read: Read, call: Call, needs: Permission) -> AuditAccess:  # noqa: ARG003  it is audit:read
+        """Raises as `listed`."""
+        return await cls.listed(read, call.actor, call.query.team_id)
 
 
 def _administers(actor: Actor) -> bool:

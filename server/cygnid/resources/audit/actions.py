@@ -4,19 +4,21 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 
 from cygnid.core import changes, clock
-from cygnid.core.changes import Wake
+from cygnid.core.actors import Actor
+from cygnid.core.changes import Subject, Wake
 from cygnid.core.db import Pool, Tx, begin, read
 from cygnid.core.ids import new_id
 from cygnid.core.sealer import FIRST_HASH, Change, row_hash
 from cygnid.core.secrets import Secrets
 from cygnid.core.wakeups import Wakeups
 from cygnid.resources.audit import queries, signing
-from cygnid.resources.audit.queries import Chains, CheckpointRow
-from cygnid.resources.audit.schemas import AuditVerification
+from cygnid.resources.audit.queries import ChainHead, Chains, CheckpointRow
+from cygnid.resources.audit.schemas import AuditEvent, AuditVerification, ExportQuery
 from cygnid.resources.audit.signing import Signer, new_signer
 
 CHECKPOINT_EVERY = timedelta(hours=1)
@@ -48,6 +50,17 @@ async def await_sealed(pool: Pool, wakeups: Wakeups, chains: Chains, *, patience
                     await woken.wait()
         except TimeoutError:
             return False
+
+
+async def record_export(
+    tx: Tx, actor: Actor, heads: Sequence[ChainHead], query: ExportQuery, *, request_id: str | None
+) -> None:
+    """That somebody takes rows of these chains away, in each of them."""
+    asked: dict[str, Any] = msgspec.to_builtins(query)
+    said = {name: value for name, value in asked.items() if value is not None}
+    for head in heads:
+        subject = Subject(type="auditLog", id=None, name=None, team_id=head.team_id)
+        await changes.record(tx, actor, AuditEvent.EXPORTED, subject, after=said, data=said, request_id=request_id)
 
 
 async def verify(

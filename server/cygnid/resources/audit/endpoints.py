@@ -2,18 +2,20 @@
 therefore takes its connections itself and holds none meanwhile."""
 
 from cygnid.core.access import Permission
-from cygnid.core.db import Read, read
+from cygnid.core.db import Read, begin, read
 from cygnid.core.errors import Forbidden, InsufficientScope, NotFound, ValidationError
-from cygnid.core.http import Answer, Call, operation
+from cygnid.core.http import Answer, Call, Download, download, operation
 from cygnid.core.schemas import Page, Warning  # noqa: A004  the contract's name
-from cygnid.resources.audit import actions, queries
-from cygnid.resources.audit.access import AuditAccess
+from cygnid.resources.audit import actions, export, queries
+from cygnid.resources.audit.access import AuditAccess, ExportAccess
+from cygnid.resources.audit.export import MEDIA
 from cygnid.resources.audit.schemas import (
     AuditCheckpoint,
     AuditQuery,
     AuditRow,
     AuditVerification,
     CheckpointsQuery,
+    ExportQuery,
     VerifyQuery,
 )
 from cygnid.resources.projects import queries as projects
@@ -38,6 +40,25 @@ async def list_rows(call: Call, query: AuditQuery) -> Answer:
         # of a purged project the id is all that is left
         page = await queries.rows(reader, access.chains, query, project.id if project else query.project_id)
     return Answer(data=page, warnings=() if is_sealed else (_PENDING,))
+
+
+@download(
+    "/v1/audit-logs/export",
+    id="auditLogs.export",
+    needs=Permission.AUDIT_READ,
+    media=[kind.partition(";")[0] for kind in MEDIA.values()],
+    errors=_ERRORS,
+)
+async def export_rows(call: Call, access: ExportAccess, query: ExportQuery) -> Download:
+    """All rows that the filters mean, each chain from its first to its last: lines of JSON, or CSV."""
+    services = call.services
+    await actions.await_sealed(services.pool, services.wakeups, access.chains)
+    async with begin(services.pool) as tx:
+        heads = await queries.heads(tx, access.chains)
+        project = await projects.project(tx, query.project_id) if query.project_id else None
+        await actions.record_export(tx, call.actor, heads, query, request_id=call.request_id)
+    conditions = queries.conditions(query.as_list(), project.id if project else query.project_id)
+    return export.download(services.pool, heads, conditions, query.format)
 
 
 @operation(

@@ -7,7 +7,7 @@ import msgspec
 
 from cygnid.core.db import Read
 from cygnid.core.filters import by_time, chosen
-from cygnid.core.paging import Condition, Listing, fetch, where
+from cygnid.core.paging import Condition, Listing, fetch, filtered, where
 from cygnid.core.schemas import Page, alike
 from cygnid.core.sealer import COLUMNS, FIRST_HASH, Change, audit_row
 from cygnid.core.secrets import Secrets
@@ -43,6 +43,11 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     hash: str
 
 
+class ChainHead(msgspec.Struct, frozen=True, kw_only=True):
+    team_id: str | None
+    seq: int
+
+
 class CheckpointRow(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     team_id: str | None
@@ -68,8 +73,29 @@ class _Key(msgspec.Struct, frozen=True, kw_only=True):
 
 async def rows(read: Read, chains: Chains, query: AuditQuery, project_id: str | None) -> Page[AuditRow]:
     """One page of sealed rows; `project_id`: the id of the project that the query names. Raises as `paging.fetch`."""
-    page = await fetch(read, Change, _ROWS, query, [_SEALED, _of(chains), *_matching(query, project_id)])
+    page = await fetch(read, Change, _ROWS, query, [_SEALED, _of(chains), *conditions(query, project_id)])
     return Page(items=[shown(row) for row in page.items], pagination=page.pagination)
+
+
+async def heads(read: Read, chains: Chains) -> Sequence[ChainHead]:
+    """The ends of these chains, the installation's first; of those that have rows."""
+    return await read.all(
+        ChainHead,
+        """SELECT team_id, seq FROM change_chains WHERE team_id = ANY($1) OR ($2 AND team_id IS NULL)
+           ORDER BY team_id NULLS FIRST""",
+        chains.team_ids,
+        chains.installation,
+    )
+
+
+async def matching(
+    read: Read, chain: ChainHead, after: int, conditions: Sequence[Condition], limit: int
+) -> Sequence[Change]:
+    """Rows of one chain that the conditions mean, in its order, from behind row `after` to its head."""
+    within = where("seq > $1 AND seq <= $2", after, chain.seq)
+    own = where("team_id IS NULL") if chain.team_id is None else where("team_id = $1", chain.team_id)
+    sql, values = filtered(_ROWS, [own, within, *conditions])
+    return await read.all(Change, f"{sql} ORDER BY seq LIMIT {limit}", *values)
 
 
 async def row(read: Read, identifier: str) -> Change | None:
@@ -160,7 +186,8 @@ def _of(chains: Chains) -> Condition:
     return where("team_id = ANY($1) OR ($2 AND team_id IS NULL)", chains.team_ids, chains.installation)
 
 
-def _matching(query: AuditQuery, project_id: str | None) -> list[Condition]:
+def conditions(query: AuditQuery, project_id: str | None) -> list[Condition]:
+    """What the query means; `project_id`: the id of the project that it names."""
     found = [
         *by_time(query),
         *chosen("actor_id", query.actor_id),

@@ -1,5 +1,6 @@
 """What is said of what happened."""
 
+from enum import StrEnum
 from typing import Annotated, Literal
 
 import msgspec
@@ -12,7 +13,12 @@ from cygnid.core.schemas import FreeMap, Out, Timestamp
 INSTALLATION = "null"
 """Where a query names a team: the installation's own chain."""
 Result = Literal["success", "denied", "failed"]
+ExportFormat = Literal["jsonl", "csv"]
 Seq = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+
+
+class AuditEvent(StrEnum):
+    EXPORTED = "audit.exported"
 
 
 class AuditActor(Out, frozen=True, kw_only=True):
@@ -85,6 +91,33 @@ class AuditQuery(CreatedQuery, frozen=True, kw_only=True):
     environment: str | None = None
     result: list[Result] | None = None
     ip: list[str] | None = None
+
+
+class ExportQuery(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """The filters of the list."""
+
+    format: ExportFormat = "jsonl"
+    since: Timestamp | None = None
+    until: Timestamp | None = None
+    created_at_gte: Timestamp | None = msgspec.field(name="createdAt[gte]", default=None)
+    created_at_gt: Timestamp | None = msgspec.field(name="createdAt[gt]", default=None)
+    created_at_lte: Timestamp | None = msgspec.field(name="createdAt[lte]", default=None)
+    created_at_lt: Timestamp | None = msgspec.field(name="createdAt[lt]", default=None)
+    team_id: str | None = None
+    """A team, or `null`: the installation's chain."""
+    actor_id: list[str] | None = None
+    action: list[str] | None = None
+    resource_type: list[str] | None = None
+    resource_id: list[str] | None = None
+    project_id: str | None = None
+    environment: str | None = None
+    result: list[Result] | None = None
+    ip: list[str] | None = None
+
+    def as_list(self) -> AuditQuery:
+        """The query of the list with the same filters."""
+        same = (name for name in self.__struct_fields__ if name != "format")
+        return AuditQuery(**{name: getattr(self, name) for name in same})
 
 
 class CheckpointsQuery(PageQuery, frozen=True, kw_only=True):

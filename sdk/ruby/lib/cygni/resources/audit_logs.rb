@@ -19,6 +19,62 @@ module Cygni
         }, options)
       end
 
+      # All rows that the filters mean, each chain from its first to its last: lines of JSON, or CSV.
+      #
+      # since: A date-time, or a date, which is its beginning in UTC.
+      # until: A date-time, or a date, which is its beginning in UTC.
+      # created_at_gte: A date-time, or a date, which is its beginning in UTC.
+      # created_at_gt: A date-time, or a date, which is its beginning in UTC.
+      # created_at_lte: A date-time, or a date, which is its beginning in UTC.
+      # created_at_lt: A date-time, or a date, which is its beginning in UTC.
+      #
+      # Needs the permission `audit:read`.
+      def export(
+        format: OMIT,
+        since: OMIT,
+        until: OMIT,
+        created_at_gte: OMIT,
+        created_at_gt: OMIT,
+        created_at_lte: OMIT,
+        created_at_lt: OMIT,
+        team_id: OMIT,
+        actor_id: OMIT,
+        action: OMIT,
+        resource_type: OMIT,
+        resource_id: OMIT,
+        project_id: OMIT,
+        environment: OMIT,
+        result: OMIT,
+        ip: OMIT,
+        options: {},
+        &block
+      )
+        ask_bytes(
+          "GET",
+          "/audit-logs/export",
+          query: {
+            "format" => format,
+            "since" => since,
+            "until" => binding.local_variable_get(:until),
+            "createdAt[gte]" => created_at_gte,
+            "createdAt[gt]" => created_at_gt,
+            "createdAt[lte]" => created_at_lte,
+            "createdAt[lt]" => created_at_lt,
+            "teamId" => team_id,
+            "actorId" => actor_id,
+            "action" => action,
+            "resourceType" => resource_type,
+            "resourceId" => resource_id,
+            "projectId" => project_id,
+            "environment" => environment,
+            "result" => result,
+            "ip" => ip
+          },
+          options: options,
+          &block
+        )
+      end
+
       # One row of the audit log.
       #
       # audit_log_id: Which audit log: its id.
