@@ -158,15 +158,15 @@ class Installation:
 
     def reboot(self) -> None:
         """What a power cut and the next start leave: files, made while the machine had another boot id."""
-        for pid in self._processes():
+        for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        until(lambda: not self._processes(), "the end of all processes")
+        until(lambda: not self.processes(), "the end of all processes")
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         for path in (path for path in self.data.rglob("*") if path.is_file() and path.suffix in (".pid", ".json")):
             if boot in (text := path.read_text(errors="replace")):
                 path.write_text(text.replace(boot, boot[::-1]))
-        for folder in self._groups():
+        for folder in self.groups():
             folder.rmdir()
 
     def stop(self) -> None:
@@ -175,16 +175,16 @@ class Installation:
         print(log.read_text()[-8000:] if log.exists() else "no log")  # shown of tests that fail
         self.cygnid("down", "--apps", check=False)
         left = self.leftovers()
-        for pid in self._processes():
+        for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         assert left == []
 
     def leftovers(self) -> list[str]:
         """Processes, control groups, networks and mounts of it: none, once it has been stopped."""
-        found = [f"process {pid}: {_command(pid)}" for pid in self._processes()]
+        found = [f"process {pid}: {command_of(pid)}" for pid in self.processes()]
         link = f"cy{hashlib.sha256(self._id().encode()).hexdigest()[:8]}"
-        found += [str(path) for path in (*self._groups(), *Path("/sys/class/net").glob(f"{link}*"))]
+        found += [str(path) for path in (*self.groups(), *Path("/sys/class/net").glob(f"{link}*"))]
         mounts = Path("/proc/self/mounts").read_text().splitlines()
         return found + [line for line in mounts if str(self.data) in line]
 
@@ -192,13 +192,13 @@ class Installation:
         record = self.data / "installation.json"
         return json.loads(record.read_text())["installationId"] if record.exists() else "none"
 
-    def _groups(self) -> list[Path]:
+    def groups(self) -> list[Path]:
         """Control groups, the inner ones first."""
-        tops = [top for depth in ("", "*/") for top in Path("/sys/fs/cgroup").glob(f"{depth}cygni-{self._id()}")]
+        tops = [top for depth in ("", "*/") for top in Path("/sys/fs/cgroup").glob(f"{depth}cygni-{self._id()}*")]
         found = [Path(folder) for top in tops for folder, _, _ in os.walk(top)]
         return sorted(found, key=lambda path: len(path.parts), reverse=True)
 
-    def _processes(self) -> list[int]:
+    def processes(self) -> list[int]:
         """Those that know its folder or run as one of its users."""
         found: list[int] = []
         uids = range(self.uid_base, self.uid_base + UIDS)
@@ -210,6 +210,12 @@ class Installation:
                 if str(self.data).encode() in known or entry.stat().st_uid in uids:
                     found.append(int(entry.name))
         return found
+
+    def is_tenant(self, pid: int) -> bool:
+        """Whether it runs as a user that the platform keeps for what others gave it."""
+        with contextlib.suppress(OSError):
+            return Path(f"/proc/{pid}").stat().st_uid in range(self.uid_base + 3, self.uid_base + UIDS)
+        return False
 
     def _env(self, **more: str) -> dict[str, str]:
         env = {name: value for name, value in os.environ.items() if not name.startswith("CYGNI_")}
@@ -277,7 +283,7 @@ def _state(entry: Path) -> str:
     return (entry / "stat").read_text().rpartition(") ")[2][0]
 
 
-def _command(pid: int) -> str:
+def command_of(pid: int) -> str:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()[:120]
     return "ended"

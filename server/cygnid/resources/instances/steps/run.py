@@ -19,8 +19,8 @@ from cygnid.resources.projects import queries as projects
 from cygnid.runtime.base import Address, Exit, InstanceSpec, Observed, StartFailed
 from cygnid.settings import Settings
 
-GRACE_SECONDS = 10
-"""From SIGTERM to SIGKILL."""
+GRACE_SECONDS, TRIAL_GRACE_SECONDS = 10, 5
+"""From SIGTERM to SIGKILL. One on trial has had no visitors, and whoever cancels its deployment waits for its end."""
 DRAIN_PAUSE_SECONDS = 0.1
 STARTS = 8
 """At the same time: more would only slow each other down."""
@@ -95,7 +95,8 @@ class Runner:
             await self._drained(
                 Address(host=row.host, port=row.port), (row.retired_at + DRAIN - clock.now()).total_seconds()
             )
-        await self.backends.runtime.stop(row.id, grace_seconds=GRACE_SECONDS, term=self.backends.term())
+        grace = TRIAL_GRACE_SECONDS if row.on_trial else GRACE_SECONDS
+        await self.backends.runtime.stop(row.id, grace_seconds=grace, term=self.backends.term())
 
     async def _drained(self, address: Address, seconds: float) -> None:
         """Nobody tells when the last connection ends, so it is asked for."""
