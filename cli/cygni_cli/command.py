@@ -77,12 +77,16 @@ class LazyGroup(click.Group):
 
 
 class NounGroup(LazyGroup):
-    """`cygni projects` alone is `cygni projects list`."""
+    """`cygni projects` alone is `cygni projects list`, or another that is named."""
+
+    def __init__(self, *, default: str = "list", **options: Any) -> None:
+        super().__init__(**options)
+        self.default = default
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         words = [arg for arg in args if not arg.startswith("-")]
         if not (words and words[0] in self.places) and "--help" not in args:
-            args = ["list", *args]
+            args = [self.default, *args]
         return super().parse_args(ctx, args)
 
 

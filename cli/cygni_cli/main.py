@@ -42,6 +42,7 @@ PLACES = {
     "register": ("login:register", "Register with an installation, and sign in."),
     "logout": ("login:logout", "Forget them; a session ends."),
     "sessions": ("sessions:sessions", "List and end your sessions."),
+    "me": ("me:me", "Your own account: name, address, password."),
     "whoami": ("login:whoami", "Show whose token is used, and where."),
     "api": ("api:api", "Call any route of the API."),
     "doctor": ("doctor:doctor", "Check login, network, API and clock."),

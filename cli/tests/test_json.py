@@ -54,6 +54,11 @@ CALLS: dict[str, tuple[str, ...]] = {
     "quotas": (),
     "login": ("--token-stdin",),
     "register": ("--email", "{unheard_of}@example.com", "--name", "Bo", "--password-stdin"),
+    "me show": (),
+    "me update": ("--name", "Ada"),
+    "me password": ("--password-stdin",),
+    "me reset-password": ("ada@example.com",),
+    "me confirm-email": ("mB0m2Yt8s1f7Q5o9c3V6k4Zx1n8r2L0aP7h3j5W9d6E",),
     "sessions list": (),
     "sessions revoke": ("--others",),
     "logout": (),
@@ -62,6 +67,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "doctor": (),
     "completion": ("bash",),
 }
+ANONYMOUS = ("login", "register", "me reset-password", "me confirm-email")
 LOCAL = ("logout", "completion", "git credential")
 
 
@@ -79,7 +85,7 @@ def leaves(group, prefix=""):
 def files(home, monkeypatch):
     (home / "app.py").write_text("print()")
     (home / ".env").write_text("LOG_LEVEL=debug\n")
-    (home / "token").write_text("a-token\n")
+    (home / "token").write_text("a-token\n" * 2)
     with (home / "token").open() as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
         yield
@@ -109,7 +115,7 @@ def test_on_wrong_usage(cygni, name):
     assert ran.json["error"]["code"] == "usage"
 
 
-@pytest.mark.parametrize("name", [name for name in CALLS if name not in (*LOCAL, "login", "register", "doctor")])
+@pytest.mark.parametrize("name", [name for name in CALLS if name not in (*LOCAL, *ANONYMOUS, "doctor")])
 def test_without_a_login(anonymous, name):
     ran = anonymous(*name.split(), *CALLS[name], "--json")
     assert ran.code == 1

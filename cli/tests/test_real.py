@@ -14,9 +14,12 @@ import pytest
 
 from cygni import CygniClient
 from tests.e2e.harness import Installation, until
-from tests.test_json import CALLS, HELLO, IN_PROJECT
+from tests.test_json import ANONYMOUS, CALLS, HELLO, IN_PROJECT
 
-BY_SESSION = ("sessions",)
+PASSWORD = "three unlikely words"
+BY_SESSION = ("sessions", "me")
+ALONE = ("git credential", "me confirm-email")
+"""One speaks with git alone, the other says what only mail brings."""
 BROKEN = 'import os\nport = os.environ["PORT"]\nraise SystemExit("the reason is here")\n'
 SLOW = BROKEN.replace("raise", "import time; time.sleep(3600)\nraise")
 
@@ -34,7 +37,7 @@ def installation():
             for message in ("first", "second"):
                 made.cygni("deploy", HELLO, "--project", "shop", "--message", message)
             with CygniClient("", base_url=made.summary["apiUrl"]) as nobody:
-                owner = {"email": "ada@example.com", "password": "three unlikely words"}
+                owner = {"email": "ada@example.com", "password": PASSWORD}
                 nobody.auth.register(**owner, name="Ada", setup_code=made.summary["setupCode"])
                 made.session = nobody.auth.login(**owner).secret
             yield made
@@ -49,7 +52,8 @@ def real(anonymous, home, installation, monkeypatch):
     (home / ".env").write_text("IMPORTED=yes\n")
 
     def call(*args):
-        monkeypatch.setattr("sys.stdin", io.StringIO(f"{installation.token}\n"))
+        said = f"{PASSWORD}\n{PASSWORD}\n" if args[:2] == ("me", "password") else f"{installation.token}\n"
+        monkeypatch.setattr("sys.stdin", io.StringIO(said))
         if args[0] in BY_SESSION and os.environ["CYGNI_API_KEY"] == installation.token:
             monkeypatch.setenv("CYGNI_API_KEY", installation.session)
         return anonymous(*args)
@@ -105,7 +109,7 @@ def made(name, cygni, home) -> list[str]:
     return [word.format(**needed) for word in CALLS[name]]
 
 
-@pytest.mark.parametrize("name", [name for name in CALLS if name != "git credential"])  # that speaks with git alone
+@pytest.mark.parametrize("name", [name for name in CALLS if name not in ALONE])
 def test_for_people_and_for_programs(real, home, name):
     ran = real(*name.split(), *made(name, real, home))
     assert ran.code == 0, ran.err
@@ -139,7 +143,7 @@ def test_a_server_that_sends_less_and_more(real, home, name, monkeypatch):
         assert real(*name.split(), *arguments, *more).code in (0, 1)
 
 
-NO_TOKEN = ("login", "register", "logout", "completion", "doctor", "git credential")
+NO_TOKEN = (*ANONYMOUS, "logout", "completion", "doctor", "git credential")
 
 
 @pytest.mark.parametrize("name", [name for name in CALLS if name not in NO_TOKEN])

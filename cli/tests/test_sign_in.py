@@ -105,3 +105,22 @@ def test_sessions_are_listed_and_ended(cygni, api):
     assert [seen.path for seen in api.requests[-2:]] == ["/auth/sessions/tok_9", "/auth/sessions"]
     for wrong in ((), ("tok_9", "--others")):
         assert cygni("sessions", "revoke", *wrong).code == 2
+
+
+def test_a_new_address_needs_the_password_and_waits_for_its_mail(cygni, api, stdin):
+    api.on("PATCH", "/me", {**ME, "user": {**ME["user"], "email": "ada@example.com"}})
+    ran = cygni("me", "update", "--email", "ada@new.example.com", "--password-stdin")
+    assert ran.code == 0, ran.err
+    assert api.requests[-1].json == {"email": "ada@new.example.com", "currentPassword": "three unlikely words"}
+    assert "mailed to ada@new.example.com" in ran.err
+    assert cygni("me", "update").code == 2
+    assert cygni("me").out.startswith("Ada at ")
+
+
+def test_a_password_is_reset_without_a_login(anonymous, api, stdin):
+    api.on("POST", "/auth/password-reset", Answer(status=204))
+    api.on("POST", "/auth/password-reset/confirm", Answer(status=204))
+    assert anonymous("me", "reset-password", "ada@example.com", "--url", api.url).code == 0
+    assert anonymous("me", "reset-password", "--token", "t", "--url", api.url, "--password-stdin").code == 0
+    assert api.requests[-1].json == {"resetToken": "t", "newPassword": "three unlikely words"}
+    assert anonymous("me", "reset-password", "--url", api.url).code == 2

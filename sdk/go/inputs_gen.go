@@ -64,6 +64,11 @@ type DeploymentCreate struct {
 	ClearCache   Field[bool]                     `json:"clearCache,omitempty"`
 }
 
+// EmailConfirmInput is what the API is sent.
+type EmailConfirmInput struct {
+	ConfirmationToken string `json:"confirmationToken"`
+}
+
 // EnvAssignment is what the API is sent.
 //
 // One of many: what is absent stays as it is; of a new variable it is secret, both, none.
@@ -159,6 +164,35 @@ type LoginInput struct {
 	Email string `json:"email"`
 	// 12 to 128 characters of any kind.
 	Password string `json:"password"`
+}
+
+// MePatch is what the API is sent.
+type MePatch struct {
+	Name        Field[string]         `json:"name,omitempty"`
+	Preferences Field[map[string]any] `json:"preferences,omitempty"`
+	Email       Field[string]         `json:"email,omitempty"`
+	// 12 to 128 characters of any kind.
+	CurrentPassword Field[string] `json:"currentPassword,omitempty"`
+}
+
+// PasswordInput is what the API is sent.
+type PasswordInput struct {
+	// 12 to 128 characters of any kind.
+	CurrentPassword string `json:"currentPassword"`
+	// 12 to 128 characters of any kind.
+	NewPassword string `json:"newPassword"`
+}
+
+// PasswordResetConfirmInput is what the API is sent.
+type PasswordResetConfirmInput struct {
+	ResetToken string `json:"resetToken"`
+	// 12 to 128 characters of any kind.
+	NewPassword string `json:"newPassword"`
+}
+
+// PasswordResetInput is what the API is sent.
+type PasswordResetInput struct {
+	Email string `json:"email"`
 }
 
 // ProcessInput is what the API is sent.

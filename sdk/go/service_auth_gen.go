@@ -10,6 +10,30 @@ import (
 // AuthService has the operations on auth.
 type AuthService struct{ core *core }
 
+// ChangePassword
+// Change your password; your other sessions end.
+//
+// POST /v1/auth/password, needs session
+func (s *AuthService) ChangePassword(ctx context.Context, body PasswordInput, options ...CallOption) (*Response, error) {
+	return s.core.request(ctx, "POST", at("/v1/auth/password"), RequestParams{Body: body}, options)
+}
+
+// ConfirmEmail
+// Confirm an address with what was mailed to it.
+//
+// POST /v1/auth/email/confirm
+func (s *AuthService) ConfirmEmail(ctx context.Context, body EmailConfirmInput, options ...CallOption) (*Response, error) {
+	return s.core.request(ctx, "POST", at("/v1/auth/email/confirm"), RequestParams{Body: body}, options)
+}
+
+// ConfirmPasswordReset
+// Set a new password with what was mailed; all of the user's sessions end.
+//
+// POST /v1/auth/password-reset/confirm
+func (s *AuthService) ConfirmPasswordReset(ctx context.Context, body PasswordResetConfirmInput, options ...CallOption) (*Response, error) {
+	return s.core.request(ctx, "POST", at("/v1/auth/password-reset/confirm"), RequestParams{Body: body}, options)
+}
+
 // Login
 // Sign in with a password: the answer is a session of twelve hours.
 //
@@ -40,4 +64,12 @@ func (s *AuthService) Methods(ctx context.Context, options ...CallOption) (*Auth
 // POST /v1/auth/register
 func (s *AuthService) Register(ctx context.Context, body RegisterInput, options ...CallOption) (*User, error) {
 	return ask[User](ctx, s.core, "POST", at("/v1/auth/register"), RequestParams{Body: body}, options)
+}
+
+// RequestPasswordReset
+// Ask for a new password by mail; the answer is the same whether somebody has this address or not.
+//
+// POST /v1/auth/password-reset
+func (s *AuthService) RequestPasswordReset(ctx context.Context, body PasswordResetInput, options ...CallOption) (*Response, error) {
+	return s.core.request(ctx, "POST", at("/v1/auth/password-reset"), RequestParams{Body: body}, options)
 }

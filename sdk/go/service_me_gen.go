@@ -17,3 +17,11 @@ type MeService struct{ core *core }
 func (s *MeService) Get(ctx context.Context, options ...CallOption) (*Me, error) {
 	return ask[Me](ctx, s.core, "GET", at("/v1/me"), RequestParams{}, options)
 }
+
+// Update
+// Change your name, preferences or e-mail address; a new address takes effect when it is confirmed.
+//
+// PATCH /v1/me, needs session
+func (s *MeService) Update(ctx context.Context, body MePatch, options ...CallOption) (*Me, error) {
+	return ask[Me](ctx, s.core, "PATCH", at("/v1/me"), RequestParams{Body: body}, options)
+}

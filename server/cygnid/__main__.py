@@ -58,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     verb("openapi", "print the public contract, openapi.json", data=False, json=False)
     verb("doctor", "look at everything and say what to do about what is wrong")
     verb("setup-code", "a new code with which the owner registers, for whoever owns the data folder")
+    reset = verb("reset-password", "what sets a new password of a user, to be handed over where no mail is sent")
+    reset.add_argument("email", help="whose")
     token = verb("token", "mint a token of the owner, for whoever owns the data folder")
     token.add_argument("--minutes", type=int, help="how long it is good for; without end by default")
     return parser

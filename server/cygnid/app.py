@@ -17,6 +17,7 @@ from cygnid.core.wakeups import Wakeups
 from cygnid.docs_site import docs_site
 from cygnid.git.door import GitDoor
 from cygnid.resources.audit import endpoints as audit
+from cygnid.resources.auth import account
 from cygnid.resources.auth import endpoints as auth
 from cygnid.resources.billing import endpoints as billing
 from cygnid.resources.connections import endpoints as connections
@@ -37,6 +38,7 @@ NOUNS = (
     connections,
     tokens,
     auth,
+    account,
     audit,
     env,
     logs,

@@ -69,11 +69,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["open", "invitation", "closed"],
         Meta(description="Who may register: anybody, whoever was invited, nobody."),
     ] = "invitation"
+    dashboard_url: Annotated[
+        str, Meta(description="Where the dashboard is, for links in mail; empty: mail names commands instead.")
+    ] = ""
     smtp_url: Annotated[
         str,
         Meta(
-            description="The mail server: smtps://user:password@host, smtp:// (STARTTLS) or smtp+insecure://; empty: no "
-            "mail is sent."
+            description="The mail server: smtps://user:password@host, smtp:// (STARTTLS) or smtp+insecure://; empty: "
+            "no mail is sent."
         ),
     ] = ""
     smtp_from: Annotated[str, Meta(description="Whom mail is from: `Cygni <cygni@example.com>`.")] = ""

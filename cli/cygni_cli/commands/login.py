@@ -80,6 +80,11 @@ def logout(ctx: Context) -> Result:
 @command(examples=["cygni whoami", "cygni whoami --json"])
 def whoami(ctx: Context) -> Result:
     """Show whose token is used, what it may do, and where."""
+    return shown(ctx)
+
+
+def shown(ctx: Context) -> Result:
+    """Of the token that is used."""
     me = ctx.client.me.get()
     # an older server may say less
     token = me.token or Token({})

@@ -376,6 +376,10 @@ export interface DeploymentSummary {
   createdAt: string;
 }
 
+export interface EmailConfirmInput {
+  confirmationToken: string;
+}
+
 /** One of many: what is absent stays as it is; of a new variable it is secret, both, none. */
 export interface EnvAssignment {
   key: string;
@@ -631,10 +635,35 @@ export interface Me {
   teams: TeamRef[];
 }
 
+export interface MePatch {
+  name?: string | undefined;
+  preferences?: Record<string, unknown> | undefined;
+  email?: string | undefined;
+  /** 12 to 128 characters of any kind. */
+  currentPassword?: string | null | undefined;
+}
+
 /** Of a redeploy without its source, a promotion, a rollback, a restart: whose artifact it takes. */
 export interface OtherDeployment {
   type: "deployment";
   deploymentId: string;
+}
+
+export interface PasswordInput {
+  /** 12 to 128 characters of any kind. */
+  currentPassword: string;
+  /** 12 to 128 characters of any kind. */
+  newPassword: string;
+}
+
+export interface PasswordResetConfirmInput {
+  resetToken: string;
+  /** 12 to 128 characters of any kind. */
+  newPassword: string;
+}
+
+export interface PasswordResetInput {
+  email: string;
 }
 
 export interface Plan {

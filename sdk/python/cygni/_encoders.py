@@ -43,6 +43,9 @@ INPUTS: dict[str, dict[str, tuple[str, str]]] = {
         "labels": ("labels", ""),
         "clear_cache": ("clearCache", ""),
     },
+    "EmailConfirmInput": {
+        "confirmation_token": ("confirmationToken", ""),
+    },
     "EnvBulkInput": {
         "project_id": ("projectId", ""),
         "environment": ("environment", ""),
@@ -84,6 +87,20 @@ INPUTS: dict[str, dict[str, tuple[str, str]]] = {
         "path": ("path", ""),
         "timeout_seconds": ("timeoutSeconds", ""),
         "interval_seconds": ("intervalSeconds", ""),
+    },
+    "MePatch": {
+        "name": ("name", ""),
+        "preferences": ("preferences", ""),
+        "email": ("email", ""),
+        "current_password": ("currentPassword", ""),
+    },
+    "PasswordInput": {
+        "current_password": ("currentPassword", ""),
+        "new_password": ("newPassword", ""),
+    },
+    "PasswordResetConfirmInput": {
+        "reset_token": ("resetToken", ""),
+        "new_password": ("newPassword", ""),
     },
     "ProcessInput": {
         "type": ("type", ""),

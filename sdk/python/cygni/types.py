@@ -519,6 +519,10 @@ class DeploymentSummary(Model):
     }
 
 
+class EmailConfirmInput(TypedDict, total=False):
+    confirmation_token: Required[str]
+
+
 class EnvAssignment(TypedDict, total=False):
     """One of many: what is absent stays as it is; of a new variable it is secret, both, none."""
 
@@ -950,6 +954,14 @@ class Me(Model):
     }
 
 
+class MePatch(TypedDict, total=False):
+    name: str
+    preferences: Mapping[str, Any]
+    email: str
+    current_password: str | None
+    """12 to 128 characters of any kind."""
+
+
 class OtherDeployment(Model):
     """Of a redeploy without its source, a promotion, a rollback, a restart: whose artifact it takes."""
 
@@ -960,6 +972,23 @@ class OtherDeployment(Model):
         "type": ("type", None),
         "deployment_id": ("deploymentId", None),
     }
+
+
+class PasswordInput(TypedDict, total=False):
+    current_password: Required[str]
+    """12 to 128 characters of any kind."""
+    new_password: Required[str]
+    """12 to 128 characters of any kind."""
+
+
+class PasswordResetConfirmInput(TypedDict, total=False):
+    reset_token: Required[str]
+    new_password: Required[str]
+    """12 to 128 characters of any kind."""
+
+
+class PasswordResetInput(TypedDict, total=False):
+    email: Required[str]
 
 
 class Plan(Model):

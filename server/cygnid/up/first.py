@@ -9,6 +9,7 @@ from cygnid.core.actors import SYSTEM
 from cygnid.core.errors import NotFound
 from cygnid.core.plans import PlanName
 from cygnid.resources.auth.actions import give_setup_code
+from cygnid.resources.auth.credentials import give_reset
 from cygnid.resources.permissions.actions import add_owner
 from cygnid.resources.teams.actions import create_team
 from cygnid.resources.tokens.actions import NewToken, issue
@@ -56,6 +57,12 @@ async def new_setup_code(pool: db.Pool) -> str:
     """A code for the owner whom nobody has completed yet; the one before ends. Raises NotFound, InvalidState."""
     async with db.begin(pool) as tx:
         return await give_setup_code(tx, await _owner(tx))
+
+
+async def new_reset_token(pool: db.Pool, email: str) -> str:
+    """With it somebody sets a new password, where no mail can bring it to them. Raises NotFound."""
+    async with db.begin(pool) as tx:
+        return await give_reset(tx, email.strip().lower())
 
 
 async def _owner(tx: db.Tx) -> str:

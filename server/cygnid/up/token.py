@@ -1,4 +1,4 @@
-"""`cygnid token` and `cygnid setup-code`: what lets the owner in, for whoever can read the data folder."""
+"""`cygnid token`, `setup-code` and `reset-password`: what lets somebody in, for whoever can read the data folder."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ import asyncpg
 from cygnid.core import clock, db
 from cygnid.core.postgres import EmbeddedPostgres
 from cygnid.settings import Settings, from_environment
-from cygnid.up.first import mint_owner_token, new_setup_code
+from cygnid.up.first import mint_owner_token, new_reset_token, new_setup_code
 from cygnid.up.installation import Unsuitable, existing_installation
 
 
@@ -36,6 +36,13 @@ def setup_code(data: Path, *, as_json: bool) -> int:
     """Print a new setup code. Raises Unsuitable, NotFound, InvalidState."""
     code = _ask(data, new_setup_code)
     print(json.dumps({"setupCode": code}) if as_json else code)
+    return 0
+
+
+def reset_password(data: Path, *, email: str, as_json: bool) -> int:
+    """Print what sets a new password of this user. Raises Unsuitable, NotFound."""
+    token = _ask(data, lambda pool: new_reset_token(pool, email))
+    print(json.dumps({"resetToken": token}) if as_json else token)
     return 0
 
 

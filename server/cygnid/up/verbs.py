@@ -101,6 +101,12 @@ def setup_code(args: Namespace) -> int:
     return setup_code(data_folder(args.data_dir), as_json=args.json)
 
 
+def reset_password(args: Namespace) -> int:
+    from cygnid.up.token import reset_password
+
+    return reset_password(data_folder(args.data_dir), email=args.email, as_json=args.json)
+
+
 def token(args: Namespace) -> int:
     from cygnid.up.token import mint
 

@@ -7,12 +7,15 @@ from typing import Any
 
 from cygnid.core import db, sealer
 from cygnid.core.actors import SYSTEM
+from cygnid.resources.auth import one_time
 from cygnid.resources.instances import actions as instances
 from cygnid.resources.instances.schemas import ProcessSpec, ReleaseSpec
 from cygnid.resources.projects import queries as projects
 from cygnid.resources.users.actions import create_user
 from tests.make.api import Api
 from tests.make.people import PASSWORD, give_password
+
+RESET_LINK, CONFIRM_LINK = "kKx6Xh3v0k0q8bqkq4hJ0J8r3l1h9H9tq1m5c2b7a3E", "mB0m2Yt8s1f7Q5o9c3V6k4Zx1n8r2L0aP7h3j5W9d6E"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +80,17 @@ class World:
             ),
             "auth.login": Request(path="/auth/login", json={"email": "ada@example.com", "password": PASSWORD}),
             "auth.logout": Request(path="/auth/logout"),
+            "auth.changePassword": Request(
+                path="/auth/password",
+                json={"currentPassword": PASSWORD, "newPassword": "five rather odd words here"},
+            ),
+            "auth.requestPasswordReset": Request(path="/auth/password-reset", json={"email": "ada@example.com"}),
+            "auth.confirmPasswordReset": Request(
+                path="/auth/password-reset/confirm",
+                json={"resetToken": RESET_LINK, "newPassword": "five rather odd words here"},
+            ),
+            "auth.confirmEmail": Request(path="/auth/email/confirm", json={"confirmationToken": CONFIRM_LINK}),
+            "me.update": Request(path="/me", json={"name": "Ada"}),
             "sessions.list": Request(path="/auth/sessions"),
             "sessions.deleteOthers": Request(path="/auth/sessions"),
             "sessions.get": Request(path=f"/auth/sessions/{self.session_id}"),
@@ -194,6 +208,9 @@ async def make_world(api: Api, folder: Path) -> World:
     )
     async with db.begin(api.pool) as tx:
         await give_password(tx, (await create_user(tx, SYSTEM, name="Ada", email="ada@example.com")).id)
+        await give_password(tx, api.owner_id)
+        for purpose, secret in (("passwordReset", RESET_LINK), ("emailChange", CONFIRM_LINK)):
+            await one_time.give(tx, purpose, secret, user_id=api.owner_id, email="ada@example.net")
     session = await api.session(api.owner_id)
     signed_in = await api.client(session).request("GET", "/tokens/current")
     await sealer.seal(api.pool)

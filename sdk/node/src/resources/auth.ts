@@ -3,9 +3,24 @@
 import type { RequestOptions } from "../_runtime/call.js";
 import type { WithResponse } from "../_runtime/response.js";
 import { Resource } from "../_runtime/resource.js";
-import type { AuthMethods, LoginInput, RegisterInput, TokenWithSecret, User } from "../types.js";
+import type { AuthMethods, EmailConfirmInput, LoginInput, PasswordInput, PasswordResetConfirmInput, PasswordResetInput, RegisterInput, TokenWithSecret, User } from "../types.js";
 
 export class AuthResource extends Resource {
+  /** Change your password; your other sessions end. Needs `session`. */
+  changePassword(params: PasswordInput, options?: RequestOptions): Promise<void> {
+    return this.caller.callForNothing({ method: "POST", path: "/v1/auth/password", body: params }, options);
+  }
+
+  /** Confirm an address with what was mailed to it. */
+  confirmEmail(params: EmailConfirmInput, options?: RequestOptions): Promise<void> {
+    return this.caller.callForNothing({ method: "POST", path: "/v1/auth/email/confirm", body: params }, options);
+  }
+
+  /** Set a new password with what was mailed; all of the user's sessions end. */
+  confirmPasswordReset(params: PasswordResetConfirmInput, options?: RequestOptions): Promise<void> {
+    return this.caller.callForNothing({ method: "POST", path: "/v1/auth/password-reset/confirm", body: params }, options);
+  }
+
   /** Sign in with a password: the answer is a session of twelve hours. */
   login(params: LoginInput, options?: RequestOptions): Promise<WithResponse<TokenWithSecret>> {
     return this.caller.call<TokenWithSecret>({ method: "POST", path: "/v1/auth/login", body: params }, options);
@@ -24,5 +39,10 @@ export class AuthResource extends Resource {
   /** Register; with a setup code, complete the user who owns the installation, which answers 200. */
   register(params: RegisterInput, options?: RequestOptions): Promise<WithResponse<User>> {
     return this.caller.call<User>({ method: "POST", path: "/v1/auth/register", body: params }, options);
+  }
+
+  /** Ask for a new password by mail; the answer is the same whether somebody has this address or not. */
+  requestPasswordReset(params: PasswordResetInput, options?: RequestOptions): Promise<void> {
+    return this.caller.callForNothing({ method: "POST", path: "/v1/auth/password-reset", body: params }, options);
   }
 }

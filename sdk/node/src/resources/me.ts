@@ -3,11 +3,19 @@
 import type { RequestOptions } from "../_runtime/call.js";
 import type { WithResponse } from "../_runtime/response.js";
 import { Resource } from "../_runtime/resource.js";
-import type { Me } from "../types.js";
+import type { Me, MePatch } from "../types.js";
 
 export class MeResource extends Resource {
   /** Who you are: your user, the token you use, and your teams. */
   get(options?: RequestOptions): Promise<WithResponse<Me>> {
     return this.caller.call<Me>({ method: "GET", path: "/v1/me" }, options);
+  }
+
+  /**
+   * Change your name, preferences or e-mail address; a new address takes effect when it is confirmed. Needs
+   * `session`.
+   */
+  update(params: MePatch = {}, options?: RequestOptions): Promise<WithResponse<Me>> {
+    return this.caller.call<Me>({ method: "PATCH", path: "/v1/me", body: params }, options);
   }
 }

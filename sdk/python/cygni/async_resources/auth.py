@@ -20,6 +20,67 @@ if TYPE_CHECKING:
 class AsyncAuth(AsyncResource):
     """Made by the client: `client.auth`."""
 
+    async def change_password(
+        self,
+        *,
+        current_password: str,
+        new_password: str,
+        options: Options | None = None,
+    ) -> None:
+        """Change your password; your other sessions end.
+
+        current_password: 12 to 128 characters of any kind.
+        new_password: 12 to 128 characters of any kind.
+
+        Needs the permission `session`.
+        """
+        return await self._call_none(
+            "POST",
+            "/auth/password",
+            body={
+                "currentPassword": current_password,
+                "newPassword": new_password,
+            },
+            options=options,
+        )
+
+    async def confirm_email(
+        self,
+        *,
+        confirmation_token: str,
+        options: Options | None = None,
+    ) -> None:
+        """Confirm an address with what was mailed to it."""
+        return await self._call_none(
+            "POST",
+            "/auth/email/confirm",
+            body={
+                "confirmationToken": confirmation_token,
+            },
+            options=options,
+        )
+
+    async def confirm_password_reset(
+        self,
+        *,
+        reset_token: str,
+        new_password: str,
+        options: Options | None = None,
+    ) -> None:
+        """Set a new password with what was mailed; all of the user's sessions end.
+
+        new_password: 12 to 128 characters of any kind.
+        """
+        return await self._call_none(
+            "POST",
+            "/auth/password-reset/confirm",
+            body={
+                "resetToken": reset_token,
+                "newPassword": new_password,
+            },
+            options=options,
+        )
+
     async def login(
         self,
         *,
@@ -96,12 +157,32 @@ class AsyncAuth(AsyncResource):
             options=options,
         )
 
+    async def request_password_reset(
+        self,
+        *,
+        email: str,
+        options: Options | None = None,
+    ) -> None:
+        """Ask for a new password by mail; the answer is the same whether somebody has this address or not."""
+        return await self._call_none(
+            "POST",
+            "/auth/password-reset",
+            body={
+                "email": email,
+            },
+            options=options,
+        )
+
 
 class AsyncRawAuth:
     """client.raw.auth: the same methods, with the whole answer."""
 
     def __init__(self, resource: AsyncAuth) -> None:
+        self.change_password = raw_async(resource.change_password)
+        self.confirm_email = raw_async(resource.confirm_email)
+        self.confirm_password_reset = raw_async(resource.confirm_password_reset)
         self.login = raw_async(resource.login)
         self.logout = raw_async(resource.logout)
         self.methods = raw_async(resource.methods)
         self.register = raw_async(resource.register)
+        self.request_password_reset = raw_async(resource.request_password_reset)

@@ -20,6 +20,67 @@ if TYPE_CHECKING:
 class Auth(Resource):
     """Made by the client: `client.auth`."""
 
+    def change_password(
+        self,
+        *,
+        current_password: str,
+        new_password: str,
+        options: Options | None = None,
+    ) -> None:
+        """Change your password; your other sessions end.
+
+        current_password: 12 to 128 characters of any kind.
+        new_password: 12 to 128 characters of any kind.
+
+        Needs the permission `session`.
+        """
+        return self._call_none(
+            "POST",
+            "/auth/password",
+            body={
+                "currentPassword": current_password,
+                "newPassword": new_password,
+            },
+            options=options,
+        )
+
+    def confirm_email(
+        self,
+        *,
+        confirmation_token: str,
+        options: Options | None = None,
+    ) -> None:
+        """Confirm an address with what was mailed to it."""
+        return self._call_none(
+            "POST",
+            "/auth/email/confirm",
+            body={
+                "confirmationToken": confirmation_token,
+            },
+            options=options,
+        )
+
+    def confirm_password_reset(
+        self,
+        *,
+        reset_token: str,
+        new_password: str,
+        options: Options | None = None,
+    ) -> None:
+        """Set a new password with what was mailed; all of the user's sessions end.
+
+        new_password: 12 to 128 characters of any kind.
+        """
+        return self._call_none(
+            "POST",
+            "/auth/password-reset/confirm",
+            body={
+                "resetToken": reset_token,
+                "newPassword": new_password,
+            },
+            options=options,
+        )
+
     def login(
         self,
         *,
@@ -96,12 +157,32 @@ class Auth(Resource):
             options=options,
         )
 
+    def request_password_reset(
+        self,
+        *,
+        email: str,
+        options: Options | None = None,
+    ) -> None:
+        """Ask for a new password by mail; the answer is the same whether somebody has this address or not."""
+        return self._call_none(
+            "POST",
+            "/auth/password-reset",
+            body={
+                "email": email,
+            },
+            options=options,
+        )
+
 
 class RawAuth:
     """client.raw.auth: the same methods, with the whole answer."""
 
     def __init__(self, resource: Auth) -> None:
+        self.change_password = raw(resource.change_password)
+        self.confirm_email = raw(resource.confirm_email)
+        self.confirm_password_reset = raw(resource.confirm_password_reset)
         self.login = raw(resource.login)
         self.logout = raw(resource.logout)
         self.methods = raw(resource.methods)
         self.register = raw(resource.register)
+        self.request_password_reset = raw(resource.request_password_reset)

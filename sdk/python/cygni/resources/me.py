@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from .._runtime.resource import (
+    OMIT,
+    Omit,
     Options,
     Resource,
     raw,
@@ -31,9 +34,38 @@ class Me(Resource):
             options=options,
         )
 
+    def update(
+        self,
+        *,
+        name: str | Omit = OMIT,
+        preferences: Mapping[str, Any] | Omit = OMIT,
+        email: str | Omit = OMIT,
+        current_password: str | None | Omit = OMIT,
+        options: Options | None = None,
+    ) -> t.Me:
+        """Change your name, preferences or e-mail address; a new address takes effect when it is confirmed.
+
+        current_password: 12 to 128 characters of any kind.
+
+        Needs the permission `session`.
+        """
+        return self._call(
+            "PATCH",
+            "/me",
+            "Me",
+            body={
+                "name": name,
+                "preferences": preferences,
+                "email": email,
+                "currentPassword": current_password,
+            },
+            options=options,
+        )
+
 
 class RawMe:
     """client.raw.me: the same methods, with the whole answer."""
 
     def __init__(self, resource: Me) -> None:
         self.get = raw(resource.get)
+        self.update = raw(resource.update)

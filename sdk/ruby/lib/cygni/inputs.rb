@@ -49,6 +49,9 @@ module Cygni
       labels: ["labels", nil],
       clear_cache: ["clearCache", nil]
     },
+    "EmailConfirmInput" => {
+      confirmation_token: ["confirmationToken", nil]
+    },
     "EnvAssignment" => {
       key: ["key", nil],
       value: ["value", nil],
@@ -114,6 +117,23 @@ module Cygni
     "LoginInput" => {
       email: ["email", nil],
       password: ["password", nil]
+    },
+    "MePatch" => {
+      name: ["name", nil],
+      preferences: ["preferences", nil],
+      email: ["email", nil],
+      current_password: ["currentPassword", nil]
+    },
+    "PasswordInput" => {
+      current_password: ["currentPassword", nil],
+      new_password: ["newPassword", nil]
+    },
+    "PasswordResetConfirmInput" => {
+      reset_token: ["resetToken", nil],
+      new_password: ["newPassword", nil]
+    },
+    "PasswordResetInput" => {
+      email: ["email", nil]
     },
     "ProcessInput" => {
       type: ["type", nil],

@@ -42,7 +42,7 @@ async def complete(
             clock.now(),
         )
     await set_password(tx, was.id, password_hash)
-    user = await _again(tx, was.id)
+    user = await again(tx, was.id)
     await users.record(
         tx,
         acting(user, ip=ip),
@@ -111,8 +111,8 @@ async def sign_out(tx: Tx, actor: Actor, *, request_id: str) -> None:
     """End the session that is used."""
     assert actor.token_id is not None
     assert actor.user_id is not None
-    await _end(tx, [actor.token_id])
-    user = await _again(tx, actor.user_id)
+    await end(tx, [actor.token_id])
+    user = await again(tx, actor.user_id)
     await users.record(tx, actor, UserEvent.SIGNED_OUT, user, data={"sessionId": actor.token_id}, request_id=request_id)
 
 
@@ -136,14 +136,15 @@ def acting(user: UserRow, *, ip: str | None, session_id: str | None = None) -> A
 
 
 async def _end_and_record(tx: Tx, actor: Actor, session_ids: list[str], request_id: str) -> None:
-    await _end(tx, session_ids)
-    user = await _again(tx, actor.user_id or "")
+    await end(tx, session_ids)
+    user = await again(tx, actor.user_id or "")
     for session_id in session_ids:
         data = {"sessionId": session_id}
         await users.record(tx, actor, UserEvent.SESSION_REVOKED, user, data=data, request_id=request_id)
 
 
-async def _end(tx: Tx, session_ids: list[str]) -> None:
+async def end(tx: Tx, session_ids: list[str]) -> None:
+    """End these sessions, unrecorded."""
     await tx.execute(
         "UPDATE tokens SET revoked_at = $2, updated_at = $2, version = version + 1 WHERE id = ANY($1)",
         session_ids,
@@ -151,7 +152,8 @@ async def _end(tx: Tx, session_ids: list[str]) -> None:
     )
 
 
-async def _again(tx: Tx, user_id: str) -> UserRow:
+async def again(tx: Tx, user_id: str) -> UserRow:
+    """The user, locked until the transaction ends; for whom is known to be there."""
     user = await user_for_change(tx, user_id)
     assert user is not None
     return user

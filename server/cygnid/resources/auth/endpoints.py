@@ -8,6 +8,7 @@ from cygnid.core.errors import NotFound, RateLimited, ValidationError
 from cygnid.core.http import Answer, Call, operation
 from cygnid.core.schemas import Page
 from cygnid.resources.auth import actions, passwords, queries
+from cygnid.resources.auth.credentials import ask_to_confirm
 from cygnid.resources.auth.schemas import (
     AuthMethods,
     InvalidCredentials,
@@ -16,6 +17,7 @@ from cygnid.resources.auth.schemas import (
     RegistrationClosed,
     SessionsQuery,
     email_address,
+    person_name,
 )
 from cygnid.resources.auth.throttle import Attempt
 from cygnid.resources.tokens.queries import TokenRow, shown_with_secret
@@ -35,7 +37,7 @@ async def get_methods(read: Read, call: Call) -> AuthMethods:
         registration=call.services.settings.registration if is_set_up else "setup",
         password=True,
         providers=[],
-        mail=False,
+        mail=bool(call.services.settings.smtp_url),
     )
 
 
@@ -53,9 +55,7 @@ async def get_methods(read: Read, call: Call) -> AuthMethods:
 async def register(call: Call, data: RegisterInput) -> Answer:
     """Register; with a setup code, complete the user who owns the installation, which answers 200."""
     services, ip = call.services, call.actor.ip
-    email, name = email_address(data.email), data.name.strip()
-    if not name or not name.isprintable():
-        raise ValidationError.one("name", "Must be a name")
+    email, name = email_address(data.email), person_name(data.name)
     if reason := passwords.check(data.password, knows=(email, name)):
         raise ValidationError.one("password", reason)
     attempt = Attempt(services.secrets, ip=ip)
@@ -78,6 +78,8 @@ async def register(call: Call, data: RegisterInput) -> Answer:
         else:
             user = await create_user(tx, call.actor, name=name, email=email)
             await actions.set_password(tx, user.id, password_hash)
+        if services.settings.smtp_url:
+            await ask_to_confirm(tx, services, user, email)
         await attempt.succeeded(tx)
     return Answer(data=shown(user), status=None if data.setup_code is None else 200)
 

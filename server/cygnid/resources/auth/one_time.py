@@ -8,11 +8,15 @@ from typing import Literal
 import msgspec
 
 from cygnid.core import clock
-from cygnid.core.db import Tx
+from cygnid.core.db import Read, Tx
 from cygnid.core.token_format import digest
 
-Purpose = Literal["setup"]
-LASTS: dict[Purpose, timedelta] = {"setup": timedelta(hours=24)}
+Purpose = Literal["setup", "passwordReset", "emailChange"]
+LASTS: dict[Purpose, timedelta] = {
+    "setup": timedelta(hours=24),
+    "passwordReset": timedelta(hours=1),
+    "emailChange": timedelta(hours=24),
+}
 LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 """None looks like another or like a digit, and without vowels they make no words."""
 
@@ -22,6 +26,11 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
 
     user_id: str
     email: str | None
+
+
+def link() -> str:
+    """To be copied: 256 bits."""
+    return secrets.token_urlsafe(32)
 
 
 def code(groups: int) -> str:
@@ -37,7 +46,7 @@ def typed(text: str) -> str:
 
 async def give(tx: Tx, purpose: Purpose, secret: str, *, user_id: str, email: str | None = None) -> None:
     """`secret` is good for this from now on, in place of what the user was given for it before."""
-    await tx.execute("DELETE FROM one_time_secrets WHERE user_id = $1 AND purpose = $2", user_id, purpose)
+    await revoke(tx, purpose, user_id)
     await tx.execute(
         "INSERT INTO one_time_secrets (hash, purpose, user_id, email, expires_at) VALUES ($1, $2, $3, $4, $5)",
         digest(secret),
@@ -46,6 +55,22 @@ async def give(tx: Tx, purpose: Purpose, secret: str, *, user_id: str, email: st
         email,
         clock.now() + LASTS[purpose],
     )
+
+
+async def good_for(read: Read, purpose: Purpose, secret: str) -> Given | None:
+    """What `take` would say, without using it up."""
+    return await read.one(
+        Given,
+        "SELECT user_id, email FROM one_time_secrets WHERE hash = $1 AND purpose = $2 AND expires_at > $3",
+        digest(secret),
+        purpose,
+        clock.now(),
+    )
+
+
+async def revoke(tx: Tx, purpose: Purpose, user_id: str) -> None:
+    """Whatever the user was given for this is good for nothing now."""
+    await tx.execute("DELETE FROM one_time_secrets WHERE user_id = $1 AND purpose = $2", user_id, purpose)
 
 
 async def take(tx: Tx, purpose: Purpose, secret: str) -> Given | None:

@@ -16,7 +16,7 @@ async def password(read: Read, user_id: str) -> str | None:
 
 async def password_to_hold(read: Read, user_id: str) -> str | None:
     """The same, and it stays so until the transaction ends."""
-    return await read.value("SELECT hash FROM passwords WHERE user_id = $1 FOR SHARE", user_id)
+    return await read.value("SELECT hash FROM passwords WHERE user_id = $1 FOR UPDATE", user_id)
 
 
 async def somebody_can_sign_in(read: Read) -> bool:

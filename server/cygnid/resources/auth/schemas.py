@@ -4,11 +4,11 @@ import re
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from cygnid.core.errors import Forbidden, Unauthorized, ValidationError
 from cygnid.core.filters import TimeQuery
-from cygnid.core.schemas import In, Out
+from cygnid.core.schemas import FreeMap, In, Out
 from cygnid.resources.users.schemas import Name
 
 SESSION_LASTS = timedelta(hours=12)
@@ -27,6 +27,14 @@ def email_address(text: str, *, field: str = "email") -> str:
     found = text.strip().lower()
     if len(found) > 254 or not _EMAIL.fullmatch(found):
         raise ValidationError.one(field, "Must be an e-mail address")
+    return found
+
+
+def person_name(text: str) -> str:
+    """Without spaces around it. Raises ValidationError."""
+    found = text.strip()
+    if not found or not found.isprintable():
+        raise ValidationError.one("name", "Must be a name")
     return found
 
 
@@ -55,6 +63,33 @@ class RegisterInput(In, frozen=True, kw_only=True):
 class LoginInput(In, frozen=True, kw_only=True):
     email: Annotated[str, Meta(max_length=300)]
     password: Password
+
+
+class PasswordInput(In, frozen=True, kw_only=True):
+    current_password: Password
+    new_password: Password
+
+
+class PasswordResetInput(In, frozen=True, kw_only=True):
+    email: Annotated[str, Meta(max_length=300)]
+
+
+class PasswordResetConfirmInput(In, frozen=True, kw_only=True):
+    reset_token: Code
+    new_password: Password
+
+
+class EmailConfirmInput(In, frozen=True, kw_only=True):
+    confirmation_token: Code
+
+
+class MePatch(In, frozen=True, kw_only=True):
+    name: Name | UnsetType = UNSET
+    preferences: FreeMap | UnsetType = UNSET
+    """What a client wants to remember of you; replaced as a whole."""
+    email: Annotated[str, Meta(max_length=300)] | UnsetType = UNSET
+    current_password: Password | None = None
+    """Required with `email`."""
 
 
 class AuthProvider(Out, frozen=True, kw_only=True):

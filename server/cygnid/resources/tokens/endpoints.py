@@ -7,19 +7,15 @@ from cygnid.core.db import Read, Tx
 from cygnid.core.errors import InvalidState, NotFound, PreconditionFailed, SecretNotReplayable
 from cygnid.core.http import Answer, Call, operation
 from cygnid.core.schemas import Page
-from cygnid.resources.permissions.queries import teams_of
 from cygnid.resources.projects.access import environment_access, project_access
 from cygnid.resources.projects.queries import ProjectRow
 from cygnid.resources.teams.access import chosen_team
-from cygnid.resources.teams.queries import living
-from cygnid.resources.teams.schemas import TeamRef
 from cygnid.resources.tokens import actions, queries
 from cygnid.resources.tokens.access import TokenAccess, TokensAccess
 from cygnid.resources.tokens.actions import NewToken
+from cygnid.resources.tokens.me import me
 from cygnid.resources.tokens.queries import TokenRow
 from cygnid.resources.tokens.schemas import Me, RotateInput, Token, TokenInput, TokenPatch, TokensQuery, TokenWithSecret
-from cygnid.resources.users.queries import shown, user
-from cygnid.resources.users.schemas import User
 
 _TOKEN = "/v1/tokens/{id}"  # noqa: S105  a path
 
@@ -27,9 +23,7 @@ _TOKEN = "/v1/tokens/{id}"  # noqa: S105  a path
 @operation("GET", "/v1/me", id="me.get", needs="any", answers=Me)
 async def get_me(read: Read, actor: Actor) -> Answer:
     """Who you are: your user, the token you use, and your teams."""
-    return Answer(
-        data=Me(user=await _user(read, actor), token=_shown(await _own(read, actor)), teams=await _teams(read, actor))
-    )
+    return await me(read, actor)
 
 
 @operation("GET", "/v1/tokens", id="tokens.list", needs=Permission.TOKENS_READ)
@@ -143,22 +137,6 @@ async def _own(read: Read, actor: Actor) -> TokenRow:
     row = await queries.token(read, actor.token_id)
     assert row is not None
     return row
-
-
-async def _user(read: Read, actor: Actor) -> User | None:
-    if actor.user_id is None:
-        return None
-    row = await user(read, actor.user_id)
-    assert row is not None
-    return shown(row)
-
-
-async def _teams(read: Read, actor: Actor) -> list[TeamRef]:
-    if actor.user_id is not None:
-        return await teams_of(read, actor.user_id)
-    assert actor.team_id is not None
-    rows = await living(read, [actor.team_id])
-    return [TeamRef(id=row.id, name=row.name, slug=row.slug, role_id=None, role_name=None) for row in rows]
 
 
 def _shown(row: TokenRow) -> Token:

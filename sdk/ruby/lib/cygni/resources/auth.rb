@@ -6,6 +6,51 @@ module Cygni
   module Resources
     # Made by the client: client.auth.
     class Auth < Resource
+      # Change your password; your other sessions end.
+      #
+      # current_password: 12 to 128 characters of any kind.
+      # new_password: 12 to 128 characters of any kind.
+      #
+      # Needs the permission `session`.
+      def change_password(current_password:, new_password:, options: {})
+        ask_nothing(
+          "POST",
+          "/auth/password",
+          body: {
+            "currentPassword" => current_password,
+            "newPassword" => new_password
+          },
+          options: options
+        )
+      end
+
+      # Confirm an address with what was mailed to it.
+      def confirm_email(confirmation_token:, options: {})
+        ask_nothing(
+          "POST",
+          "/auth/email/confirm",
+          body: {
+            "confirmationToken" => confirmation_token
+          },
+          options: options
+        )
+      end
+
+      # Set a new password with what was mailed; all of the user's sessions end.
+      #
+      # new_password: 12 to 128 characters of any kind.
+      def confirm_password_reset(reset_token:, new_password:, options: {})
+        ask_nothing(
+          "POST",
+          "/auth/password-reset/confirm",
+          body: {
+            "resetToken" => reset_token,
+            "newPassword" => new_password
+          },
+          options: options
+        )
+      end
+
       # Sign in with a password: the answer is a session of twelve hours.
       #
       # password: 12 to 128 characters of any kind.
@@ -56,6 +101,18 @@ module Cygni
             "password" => password,
             "name" => name,
             "setupCode" => setup_code
+          },
+          options: options
+        )
+      end
+
+      # Ask for a new password by mail; the answer is the same whether somebody has this address or not.
+      def request_password_reset(email:, options: {})
+        ask_nothing(
+          "POST",
+          "/auth/password-reset",
+          body: {
+            "email" => email
           },
           options: options
         )

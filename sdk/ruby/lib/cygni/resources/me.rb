@@ -15,6 +15,26 @@ module Cygni
           options: options
         )
       end
+
+      # Change your name, preferences or e-mail address; a new address takes effect when it is confirmed.
+      #
+      # current_password: 12 to 128 characters of any kind.
+      #
+      # Needs the permission `session`.
+      def update(name: OMIT, preferences: OMIT, email: OMIT, current_password: OMIT, options: {})
+        ask_model(
+          "PATCH",
+          "/me",
+          Models::Me,
+          body: {
+            "name" => name,
+            "preferences" => preferences,
+            "email" => email,
+            "currentPassword" => current_password
+          },
+          options: options
+        )
+      end
     end
   end
 end
