@@ -7,7 +7,7 @@ require "json"
 
 def snake(wire) = wire.gsub(/([a-z0-9])([A-Z])/, '\1_\2').gsub(/\W+/, "_").delete_suffix("_").downcase
 
-def symbols(values) = values.to_h { |name, value| [snake(name).to_sym, value] }
+def symbols(values) = values.transform_keys { |name| snake(name).to_sym }
 
 def plain(value) = value.is_a?(Cygni::Model) ? value.to_h : value
 

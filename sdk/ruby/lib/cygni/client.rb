@@ -49,18 +49,20 @@ module Cygni
     def inspect = "#<#{self.class} #{base_url}>"
 
     # What the methods of streams call; reader reads each event's data.
-    def open_stream(path, query:, last_event_id:, reader:, timeout: Behavior::HEARTBEAT_TIMEOUT_SECONDS, **options) # :nodoc:
+    def open_stream( # :nodoc:
+      path, query:, last_event_id:, reader:, timeout: Behavior::HEARTBEAT_TIMEOUT_SECONDS, **options
+    )
       call = @calls.build("GET", path, query: query, accept: "text/event-stream", timeout: timeout, **options)
       Stream.new(self, call, last_event_id, reader)
     end
 
     # What the methods of bytes call; yields the pieces.
     def read_bytes(http_method, path, **options) # :nodoc:
-      open(@calls.build(http_method, path, accept: "*/*", **options)) { |piece| yield piece unless piece.empty? }
+      read(@calls.build(http_method, path, accept: "*/*", **options)) { |piece| yield piece unless piece.empty? }
     end
 
     # Yields the pieces of a success, an empty one first; opening it is tried again as any call is.
-    def open(call) # :nodoc:
+    def read(call) # :nodoc:
       is_open = false
       Retries.attempt(call, is_final: -> { is_open }) do
         @wire.stream(call) do |piece|

@@ -51,7 +51,7 @@ module Cygni
     def read
       parser = EventParser.new
       is_handing = false
-      @transport.open(resumed) do |bytes|
+      @transport.read(resumed) do |bytes|
         parser.feed(bytes) do |name, data, id|
           next if @end
 
@@ -64,9 +64,9 @@ module Cygni
           yield event
           is_handing = false
         end
-        return if @end
+        break if @end
       end
-      APIConnectionError.new("The stream #{@call.target} broke off.")
+      @end ? nil : APIConnectionError.new("The stream #{@call.target} broke off.")
     rescue APIConnectionError => e
       raise if is_handing
 

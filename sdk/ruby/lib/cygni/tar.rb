@@ -34,7 +34,7 @@ module Cygni
     def block(name, mode, size, kind, link)
       head = [name].pack("a100") + octal(mode, 8) + (octal(0, 8) * 2) + octal(size, 12) +
              octal(Behavior::ARCHIVE_MODIFIED_AT, 12)
-      tail = kind.b + [link].pack("a100") + "ustar\0" "00".b + ("\0".b * 64) + (octal(0, 8) * 2) + ("\0".b * 167)
+      tail = kind.b + [link].pack("a100") + "ustar\x0000".b + ("\0".b * 64) + (octal(0, 8) * 2) + ("\0".b * 167)
       sum = (head + tail).sum(0) + (8 * " ".ord)
       head + format("%06o\0 ", sum).b + tail
     end

@@ -18,7 +18,8 @@ module Cygni
       ].map { |name| given[name]&.to_s or refuse("The header #{name} is missing.") }
       refuse("The header #{Behavior::WEBHOOK_TIMESTAMP_HEADER} is not a time in seconds.") unless
         sent_at.match?(/\A[0-9]+\z/)
-      refuse("It was signed too long ago, or a clock is wrong.") if (Time.now.to_i - sent_at.to_i).abs > tolerance_seconds
+      age = (Time.now.to_i - sent_at.to_i).abs
+      refuse("It was signed too long ago, or a clock is wrong.") if age > tolerance_seconds
 
       expected = [OpenSSL::HMAC.digest("SHA256", key(secret), "#{id}.#{sent_at}.".b + body.b)].pack("m0")
       # several while a secret is rotated; other versions than v1 are of other schemes

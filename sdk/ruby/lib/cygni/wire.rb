@@ -44,7 +44,7 @@ module Cygni
     def stream(call)
       is_handing = false
       http = connect(call)
-      http.request(request(call)) do |answer|
+      refused = http.request(request(call)) do |answer|
         next unless answer.is_a?(Net::HTTPSuccess)
 
         size = 0
@@ -60,7 +60,8 @@ module Cygni
         end
         check_length(answer, size, call)
         return nil
-      end.then { |answer| opened(answer) }
+      end
+      opened(refused)
     rescue *ERRORS => e
       raise if is_handing
 
