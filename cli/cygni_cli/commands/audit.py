@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from cygni import Omit
     from cygni.types import AuditLogsExportFormat, AuditRow
 
+MOST_PROBLEMS = 20
 FORMATS = ("jsonl", "csv")
 RESULTS = ("success", "denied", "failed")
 INSTALLATION = "null"
@@ -31,7 +33,7 @@ audit = NounGroup(
         "get": ("audit:get", "One row, with what was before and after."),
         "export": ("audit:export", "All rows as a file."),
         "checkpoints": ("audit:checkpoints", "Signed heads of the chains, to keep elsewhere."),
-        "verify": ("audit:verify", "Compute the chain of hashes again."),
+        "verify": ("audit:verify", "Compute the hashes again: was anything altered?"),
     },
 )
 
@@ -134,7 +136,10 @@ def export(
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-    return Result({"file": file, "bytes": written}, [file], [f"{size(written)} written."])
+    after = [f"{size(written)} written."]
+    if not path.name.endswith(".csv"):
+        after.append(f"Check it: cygni audit verify {file}{' --filtered' if any(asked(chosen)) else ''}")
+    return Result({"file": file, "bytes": written}, [file], after)
 
 
 @command(examples=["cygni audit get aud_01kav9g3mge9h9vg1jj30g6p7f"])
@@ -182,28 +187,102 @@ def checkpoints(ctx: Context, *, team: str | None, installation: bool, limit: in
     return Result(items, Table(columns, rows, "None yet: one is made within the hour after a change."))
 
 
-@command(examples=["cygni audit verify", "cygni audit verify --installation --json"])
+@command(
+    examples=[
+        "cygni audit verify                                  the API computes its chain again",
+        "cygni audit verify --installation --json",
+        "cygni audit verify audit.jsonl                      this computer computes an export again",
+        "cygni audit verify audit.jsonl --checkpoint checkpoints.json --public-key q0Vd…=",
+    ]
+)
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True), required=False)
 @of_chain
-@click.option("--from", "first", type=click.IntRange(1), help="The first row's seq. Default: 1.")
-@click.option("--to", "last", type=click.IntRange(1), help="The last row's seq. Default: the newest.")
-def verify(ctx: Context, *, team: str | None, installation: bool, first: int | None, last: int | None) -> Result:
-    """Have the API compute a chain's hashes again: no row altered, none missing. Ends with 1 if one is."""
-    found = ctx.client.audit_logs.verify(
-        team_id=chain(ctx, team, installation=installation),
-        from_seq=first or OMIT,
-        to_seq=last or OMIT,
-    )
+@click.option("--from", "first", type=click.IntRange(1), help="Of the API's: the first row's seq. Default: 1.")
+@click.option("--to", "last", type=click.IntRange(1), help="Of the API's: the last row's seq. Default: the newest.")
+@click.option(
+    "--checkpoint", "marks", type=click.File(), help="Of a FILE: what was signed; `audit checkpoints --json`."
+)
+@click.option("--public-key", help="Of a FILE: the key that must have signed the checkpoints.")
+@click.option("--filtered", is_flag=True, help="Of a FILE: it was exported with filters, so rows are missing.")
+def verify(
+    ctx: Context,
+    *,
+    file: str | None,
+    team: str | None,
+    installation: bool,
+    first: int | None,
+    last: int | None,
+    marks: TextIO | None,
+    public_key: str | None,
+    filtered: bool,
+) -> Result:
+    """Compute the hashes of the audit log again: no row altered, none missing.
+
+    Without a FILE the API does it with what its database has. With one, made by `cygni audit export`, it is done here,
+    and no login is needed. Ends with 0 when all fits, with 1 when something does not or could not be read.
+    """
+    if file is None:
+        if marks or public_key or filtered:
+            raise click.UsageError("--checkpoint, --public-key and --filtered go with a FILE.")
+        return _verified_there(ctx, chain(ctx, team, installation=installation), first, last)
+    if team or installation or first or last:
+        raise click.UsageError("--team, --installation, --from and --to go without a FILE: it has its own chains.")
+    return _verified_here(file, marks, public_key, filtered=filtered)
+
+
+def _verified_there(ctx: Context, team: str | Omit, first: int | None, last: int | None) -> Result:
+    found = ctx.client.audit_logs.verify(team_id=team, from_seq=first or OMIT, to_seq=last or OMIT)
     if found.valid:
-        return Result(
-            found, [f"{found.checked_rows} rows are as they were written; the chain ends at {found.head_seq}."]
-        )
-    error = CliError(
-        f"The audit log was altered: row {found.first_bad_seq} is not what was written.",
-        why=f"Its hash, or the one before it, does not fit; {found.checked_rows} rows were read.",
-        fix="Keep a copy of the database, then compare with an export made earlier.",
-        code="chain_broken",
+        said = f"{found.checked_rows} rows are as they were written; the chain ends at {found.head_seq}."
+        return Result(found, [said])
+    return Result(
+        found,
+        error=_altered(f"row {found.first_bad_seq} is not what was written", f"{found.checked_rows} rows were read"),
     )
-    return Result(found, error=error)
+
+
+def _verified_here(file: str, marks: TextIO | None, public_key: str | None, *, filtered: bool) -> Result:
+    from cygni_cli.chain import check  # noqa: PLC0415 - what it stands on is not needed elsewhere
+
+    with click.open_file(file, "rb") as lines:
+        report = check(lines, _checkpoints(marks) if marks else (), public_key=public_key, is_filtered=filtered)
+    said = [
+        f"{one.team_id or 'the installation'}: rows {one.first_seq} to {one.last_seq}, {one.rows} in all"
+        + (f", signed up to {one.signed_to}" if one.signed_to else ", nothing of it signed")
+        for one in report.chains.values()
+    ]
+    if report.problems:
+        said += [
+            f"line {one.line or '-'}, row {one.seq or '-'}: {one.message}" for one in report.problems[:MOST_PROBLEMS]
+        ]
+        worst = report.problems[0]
+        where = f"row {worst.seq} of {worst.team_id or 'the installation'}" if worst.seq else f"line {worst.line}"
+        more = f"{len(report.problems)} things do not fit, in {report.rows} rows that were read"
+        return Result(report.as_json(), said, error=_altered(f"{where}: {worst.message}", more))
+    after = [f"{report.rows} rows are as they were written."]
+    if report.keys and public_key is None:
+        after.append(
+            f"Signed with {', '.join(sorted(report.keys))}: is that the key you kept? Give it as --public-key."
+        )
+    return Result(report.as_json(), said, after)
+
+
+def _checkpoints(file: TextIO) -> list[dict[str, Any]]:
+    """As `cygni audit checkpoints --json` or the API gives them, or a single one. Raises CliError."""
+    try:
+        found: Any = json.load(file)
+    except ValueError as error:
+        fix = "Make it with `cygni audit checkpoints --json`."
+        raise CliError(f"{file.name} is not JSON.", why=str(error), fix=fix, code="bad_checkpoints") from error
+    if isinstance(found, dict):
+        found = cast("dict[str, Any]", found)
+        found = found.get("data", [found])
+    return found
+
+
+def _altered(what: str, why: str) -> CliError:
+    fix = "Keep what you have, then compare it with the database, or with an export made at another time."
+    return CliError(f"The audit log was altered: {what}", why=f"{why}.", fix=fix, code="chain_broken")
 
 
 def _time(row: AuditRow) -> str | None:

@@ -11,11 +11,12 @@ import pytest
 from litestar.exceptions import LitestarException
 
 from cygni import AsyncCygniClient
+from cygni_cli.chain import check
 from cygnid.core import db, sealer
 from cygnid.core.streams import MAX_STREAMS
-from cygnid.resources.audit import export
+from cygnid.resources.audit import actions, export
 from tests.make.api import Api
-from tests.resources.audit.test_audit import happen, listed, refused
+from tests.resources.audit.test_audit import happen, listed, refused, secrets
 from tests.resources.audit.test_verify import ask, chain
 
 EXPORT = "/audit-logs/export"
@@ -161,3 +162,19 @@ async def test_rows_that_come_meanwhile_are_not_waited_for(api: Api, monkeypatch
         await happen(api.pool, api.team_id)
         await sealer.seal(api.pool)
     assert seen == list(range(1, head + 1))
+
+
+async def test_the_command_line_checks_it_without_the_installation(api: Api) -> None:
+    owner = await api.owner()
+    await happen(api.pool, None, after={"big": 2**60, "text": "é\u2028", "list": [0.1, {"z": None}]})
+    head = await chain(api, 5)
+    await actions.sign_heads(api.pool, secrets(api))
+    marks = (await owner.request("GET", "/audit-logs/checkpoints")).data
+    await chain(api, 2)
+    text = (await exported(owner)).encode()
+    report = check(text.splitlines(keepends=True), marks, public_key=marks[0]["publicKey"])
+    assert report.problems == []
+    assert report.chains[api.team_id].signed_to == head
+    assert set(report.chains) == {None, api.team_id}
+    at = text.index(b'"ab"')
+    assert check((text[:at] + b'"ac"' + text[at + 4 :]).splitlines(), marks).problems
