@@ -346,6 +346,7 @@ def usual_routes(api: FakeApi) -> None:
             {"valid": True, "checkedRows": 7, "firstBadSeq": None, "headSeq": 7, "headHash": "ab" * 32},
         ),
         ("GET", "/tokens", page([TOKEN])),
+        ("POST", "/tokens/report", {"received": 1}),
         ("POST", "/tokens", Answer(secret, 201)),
         ("POST", "/tokens/tok_1/rotate", secret),
         ("DELETE", "/tokens/tok_1", Answer(status=204)),

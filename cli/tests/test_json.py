@@ -46,6 +46,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "tokens create": ("ci", "--scope", "logs:read", "--kind", "deploy", *IN_PROJECT),
     "tokens rotate": ("{token}", "--overlap", "60"),
     "tokens revoke": ("{token}",),
+    "tokens report": ("--url", "https://git.example.com/shop/deploy.sh"),
     "audit list": (*IN_PROJECT, "--since", "1h", "--result", "success", "-n", "5"),
     "audit get": ("{row}",),
     "audit export": ("audit.jsonl", "--action", "token.created"),

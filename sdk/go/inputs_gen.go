@@ -159,6 +159,23 @@ type HealthCheckInput struct {
 	IntervalSeconds Field[int] `json:"intervalSeconds,omitempty"`
 }
 
+// LeakReport is what the API is sent.
+//
+// The array alone is taken too: GitHub's secret scanning sends it so.
+type LeakReport struct {
+	Reports []LeakedToken `json:"reports"`
+}
+
+// LeakedToken is what the API is sent.
+//
+// As secret scanners report what they have found in public.
+type LeakedToken struct {
+	Token  string        `json:"token"`
+	Type   Field[string] `json:"type,omitempty"`
+	URL    Field[string] `json:"url,omitempty"`
+	Source Field[string] `json:"source,omitempty"`
+}
+
 // LoginInput is what the API is sent.
 type LoginInput struct {
 	Email string `json:"email"`

@@ -886,6 +886,30 @@ func (m Language) MarshalJSON() ([]byte, error) {
 	return encodeModel(plain(m), m.Extra)
 }
 
+// LeakAnswer is what the API answers.
+type LeakAnswer struct {
+	Received int `json:"received"`
+
+	// Extra are the fields that this version does not know.
+	Extra map[string]json.RawMessage `json:"-"`
+	// LastResponse is the answer that this came with; nil inside of another model or of a list.
+	LastResponse *Response `json:"-"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
+func (m *LeakAnswer) UnmarshalJSON(data []byte) error {
+	type plain LeakAnswer
+	return decodeModel(data, (*plain)(m), &m.Extra)
+}
+
+// MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
+func (m LeakAnswer) MarshalJSON() ([]byte, error) {
+	type plain LeakAnswer
+	return encodeModel(plain(m), m.Extra)
+}
+
+func (m *LeakAnswer) setLastResponse(response *Response) { m.LastResponse = response }
+
 // Links is what the API answers.
 type Links struct {
 	Openapi string `json:"openapi"`

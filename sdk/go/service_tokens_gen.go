@@ -84,6 +84,14 @@ func (s *TokensService) List(ctx context.Context, params TokensListParams, optio
 	return newList[Token](ctx, s.core, at("/v1/tokens"), encodeQuery(params), options)
 }
 
+// Report
+// Report tokens that were found in public: whichever are tokens here are revoked at once.
+//
+// POST /v1/tokens/report
+func (s *TokensService) Report(ctx context.Context, body LeakReport, options ...CallOption) (*LeakAnswer, error) {
+	return ask[LeakAnswer](ctx, s.core, "POST", at("/v1/tokens/report"), RequestParams{Body: body}, options)
+}
+
 // Rotate
 // Give a token a new secret; the one before works for `overlapSeconds` more.
 //

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +11,7 @@ from cygni_cli.context import Context
 from cygni_cli.output import Result, Table, ago
 
 if TYPE_CHECKING:
-    from cygni.types import TokenInputKind
+    from cygni.types import LeakedToken, TokenInputKind
 
 tokens = NounGroup(
     name="tokens",
@@ -20,6 +21,7 @@ tokens = NounGroup(
         "create": ("tokens:create", "Make one; its secret is printed once."),
         "rotate": ("tokens:rotate", "Give one a new secret."),
         "revoke": ("tokens:revoke", "End one."),
+        "report": ("tokens:report", "Report secrets found in public: they are revoked."),
     },
 )
 
@@ -99,3 +101,19 @@ def revoke(ctx: Context, *, token: str) -> Result:
     """End a token at once and for good."""
     ctx.client.tokens.delete(token)
     return Result({"id": token, "status": "revoked"}, [f"{token} revoked"])
+
+
+@command(examples=["cygni tokens report < found.txt", "git grep -hoE 'cyg[ptd]_[0-9A-Za-z]{36}' | cygni tokens report"])
+@click.option("--url", help="Where they were found.")
+def report(ctx: Context, *, url: str | None) -> Result:
+    """Report secrets that were found in public, one a line of stdin. Those that are tokens are revoked at once."""
+    secrets = sorted({line.strip() for line in sys.stdin if line.strip()})
+    if not secrets:
+        raise click.UsageError("There was nothing on stdin.")
+    for start in range(0, len(secrets), 100):
+        ctx.client.tokens.report(reports=[_found(secret, url) for secret in secrets[start : start + 100]])
+    return Result({"received": len(secrets)}, [f"{len(secrets)} reported"])
+
+
+def _found(secret: str, url: str | None) -> LeakedToken:
+    return {"token": secret, "url": url} if url else {"token": secret}

@@ -599,6 +599,23 @@ export interface Language {
   versions: string[];
 }
 
+export interface LeakAnswer {
+  received: number;
+}
+
+/** The array alone is taken too: GitHub's secret scanning sends it so. */
+export interface LeakReport {
+  reports: LeakedToken[];
+}
+
+/** As secret scanners report what they have found in public. */
+export interface LeakedToken {
+  token: string;
+  type?: string | undefined;
+  url?: string | null | undefined;
+  source?: string | null | undefined;
+}
+
 export interface Links {
   openapi: string;
   docs: string;

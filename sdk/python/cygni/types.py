@@ -888,6 +888,29 @@ class Language(Model):
     }
 
 
+class LeakAnswer(Model):
+    received: int
+
+    _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
+        "received": ("received", None),
+    }
+
+
+class LeakReport(TypedDict, total=False):
+    """The array alone is taken too: GitHub's secret scanning sends it so."""
+
+    reports: Required[Sequence[LeakedToken]]
+
+
+class LeakedToken(TypedDict, total=False):
+    """As secret scanners report what they have found in public."""
+
+    token: Required[str]
+    type: str
+    url: str | None
+    source: str | None
+
+
 class Links(Model):
     openapi: str
     docs: str

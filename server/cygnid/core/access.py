@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Literal
@@ -105,6 +105,7 @@ _ROLES = {
     "billing": "billing:* projects:read teams:read members:read events:read",
     "auditor": " ".join(sorted(p for p in ALL if p.endswith(":read") and p != Permission.ENV_READ)),
 }
+AGAINST_POLICY = "This team takes no token of this age, or none from this address."
 BOUND = "A deploy token acts in its own project and environment only."
 ROLES: dict[str, frozenset[Permission]] = {name: expand(scopes.split()) for name, scopes in _ROLES.items()}
 """Built-in roles, the same in every installation."""
@@ -186,10 +187,17 @@ async def held_by_team(read: Read, actor: Actor, team_id: str | None = None) -> 
         f"""SELECT type, id, COALESCE(role_name, '') AS name, team_id, project_id, environment, scopes
             FROM effective_grants
             WHERE {condition} AND ($2::text IS NULL OR team_id = $2) AND (expires_at IS NULL OR expires_at > $3)
+                AND ($4 OR EXISTS (SELECT FROM teams WHERE teams.id = team_id
+                    AND (allowed_ips = '{{}}' OR $5::text::inet <<= ANY (allowed_ips::inet[]))
+                    AND (max_token_age_days IS NULL OR $6::timestamptz IS NULL
+                        OR $6 > $3 - make_interval(days => max_token_age_days))))
             ORDER BY team_id, id""",  # noqa: S608  constants
         who,
         team_id,
         clock.now(),
+        actor.token_id is None,  # nobody's request: somebody asks what another may do
+        actor.address,
+        actor.secret_created_at,
     )
     if actor.team_id is not None and team_id in (None, actor.team_id):
         # what it is bound to is said by Actor.reaches, not here
@@ -216,9 +224,13 @@ async def permissions_by_team(read: Read, actor: Actor) -> dict[str, frozenset[P
 
 
 async def held_in(read: Read, actor: Actor, team_id: str) -> Held:
-    """Raises NotFound for a team that is not the actor's."""
+    """Raises NotFound for a team that is not the actor's, Forbidden for one that takes no such token, or none from this
+    address."""
     held = (await held_by_team(read, actor, team_id)).get(team_id)
     if held is None:
+        if actor.user_id is not None and team_id in await held_by_team(read, replace(actor, token_id=None), team_id):
+            with refused_in(team_id):
+                raise Forbidden(AGAINST_POLICY, hint="Sign in and rotate the token, if it is old: cygni tokens rotate.")
         raise NotFound
     return held
 

@@ -1,6 +1,8 @@
 """Who is asking."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -28,6 +30,13 @@ class Actor:
     plan: str = "free"
     """Of the bucket this caller is counted in."""
     ip: str | None = None
+    secret_created_at: datetime | None = None
+    """Since when the secret that was shown has been the token's."""
+
+    @property
+    def address(self) -> str | None:
+        """`ip` as networks are written: of an IPv4 caller, whatever family the socket is of. None: no address."""
+        return None if self.ip is None else plain_address(self.ip)
 
     def reaches(self, project_id: str | None, environment: str | None) -> bool:
         """Whether this is within what the actor is bound to; `project_id` None: something of the whole team."""
@@ -51,6 +60,15 @@ SYSTEM = Actor(type="system", id=None, name="system")
 
 def anonymous(ip: str | None) -> Actor:
     return Actor(type="anonymous", id=None, name="anonymous", ip=ip)
+
+
+def plain_address(ip: str) -> str | None:
+    try:
+        address = ip_address(ip)
+    except ValueError:
+        return None
+    # a socket that serves both families shows IPv4 callers as ::ffff:a.b.c.d
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 class Authenticator(Protocol):

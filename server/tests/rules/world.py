@@ -68,6 +68,7 @@ class World:
             "tokens.create": Request(
                 path="/tokens", json={"name": "ci", "kind": "team", "scopes": ["tokens:write"], "teamId": self.team_id}
             ),
+            "tokens.report": Request(path="/tokens/report", json={"reports": [{"token": "x", "type": "cygni"}]}),
             "tokens.current": Request(path="/tokens/current"),
             "tokens.get": Request(path=f"/tokens/{self.token_id}"),
             "tokens.update": Request(path=f"/tokens/{self.token_id}", json={"name": "other"}),

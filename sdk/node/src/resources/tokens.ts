@@ -5,7 +5,7 @@ import type { RequestOptions } from "../_runtime/call.js";
 import type { List } from "../_runtime/paging.js";
 import type { WithResponse } from "../_runtime/response.js";
 import { Resource } from "../_runtime/resource.js";
-import type { RotateInput, Token, TokenInput, TokenPatch, TokenWithSecret, TokensListKind, TokensListStatus } from "../types.js";
+import type { LeakAnswer, LeakReport, RotateInput, Token, TokenInput, TokenPatch, TokenWithSecret, TokensListKind, TokensListStatus } from "../types.js";
 
 export interface TokensListParams {
   page?: number | undefined;
@@ -63,6 +63,11 @@ export class TokensResource extends Resource {
   /** List your own tokens and those of the teams whose tokens you may read. Needs `tokens:read`. */
   list(params: TokensListParams = {}, options?: RequestOptions): List<Token> {
     return this.caller.list<Token>({ method: "GET", path: "/v1/tokens", query: params }, options);
+  }
+
+  /** Report tokens that were found in public: whichever are tokens here are revoked at once. */
+  report(params: LeakReport, options?: RequestOptions): Promise<WithResponse<LeakAnswer>> {
+    return this.caller.call<LeakAnswer>({ method: "POST", path: "/v1/tokens/report", body: params }, options);
   }
 
   /** Give a token a new secret; the one before works for `overlapSeconds` more. Needs `tokens:write`. */

@@ -178,6 +178,23 @@ class AsyncTokens(AsyncResource):
             options,
         )
 
+    async def report(
+        self,
+        *,
+        reports: Sequence[t.LeakedToken],
+        options: Options | None = None,
+    ) -> t.LeakAnswer:
+        """Report tokens that were found in public: whichever are tokens here are revoked at once."""
+        return await self._call(
+            "POST",
+            "/tokens/report",
+            "LeakAnswer",
+            body={
+                "reports": reports,
+            },
+            options=options,
+        )
+
     async def rotate(
         self,
         token_id: str,
@@ -241,5 +258,6 @@ class AsyncRawTokens:
         self.delete = raw_async(resource.delete)
         self.get = raw_async(resource.get)
         self.list = raw_async(resource.list)
+        self.report = raw_async(resource.report)
         self.rotate = raw_async(resource.rotate)
         self.update = raw_async(resource.update)

@@ -178,6 +178,23 @@ class Tokens(Resource):
             options,
         )
 
+    def report(
+        self,
+        *,
+        reports: Sequence[t.LeakedToken],
+        options: Options | None = None,
+    ) -> t.LeakAnswer:
+        """Report tokens that were found in public: whichever are tokens here are revoked at once."""
+        return self._call(
+            "POST",
+            "/tokens/report",
+            "LeakAnswer",
+            body={
+                "reports": reports,
+            },
+            options=options,
+        )
+
     def rotate(
         self,
         token_id: str,
@@ -241,5 +258,6 @@ class RawTokens:
         self.delete = raw(resource.delete)
         self.get = raw(resource.get)
         self.list = raw(resource.list)
+        self.report = raw(resource.report)
         self.rotate = raw(resource.rotate)
         self.update = raw(resource.update)

@@ -114,6 +114,15 @@ module Cygni
       timeout_seconds: ["timeoutSeconds", nil],
       interval_seconds: ["intervalSeconds", nil]
     },
+    "LeakReport" => {
+      reports: ["reports", "LeakedToken"]
+    },
+    "LeakedToken" => {
+      token: ["token", nil],
+      type: ["type", nil],
+      url: ["url", nil],
+      source: ["source", nil]
+    },
     "LoginInput" => {
       email: ["email", nil],
       password: ["password", nil]

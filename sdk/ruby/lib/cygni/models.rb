@@ -345,6 +345,11 @@ module Cygni
       field(:versions)
     end
 
+    # LeakAnswer, as the API says it.
+    class LeakAnswer < Model
+      field(:received)
+    end
+
     # Links, as the API says it.
     class Links < Model
       field(:openapi)

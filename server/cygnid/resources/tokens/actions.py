@@ -1,6 +1,6 @@
 """What can happen to tokens, and how a secret becomes an actor."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hmac import compare_digest
@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from cygnid.core import changes, clock, etag, token_format
 from cygnid.core.access import Permission, expand, refused_in, require, team_access
-from cygnid.core.actors import Actor
+from cygnid.core.actors import Actor, plain_address
 from cygnid.core.db import Read, Tx
 from cygnid.core.errors import (
     Forbidden,
@@ -60,11 +60,12 @@ async def authenticate(read: Read, secret: str, ip: str | None) -> Actor:
     if found.team_id is not None and not found.plans:
         # its team was deleted
         raise Unauthorized(headers=_INVALID)
-    if found.allowed_ips and not _allowed(ip, found.allowed_ips):
-        raise Forbidden(
-            "This token may not be used from this address.",
-            hint="allowedIps of the token lists those it may be used from.",
-        )
+    for networks in (found.allowed_ips, found.team_allowed_ips):
+        if networks and not _allowed(ip, networks):
+            raise Forbidden(
+                "This token may not be used from this address.",
+                hint="allowedIps of the token and of its team list those it may be used from.",
+            )
     return Actor(
         type="token" if found.user_id is None else "user",
         id=found.user_id or found.id,
@@ -79,6 +80,7 @@ async def authenticate(read: Read, secret: str, ip: str | None) -> Actor:
         is_instance_admin=found.user_is_instance_admin and Permission.INSTANCE_ADMIN in found.scopes,
         plan=best(found.plans),
         ip=ip,
+        secret_created_at=found.secret_created_at,
     )
 
 
@@ -126,8 +128,8 @@ async def store(tx: Tx, new: NewToken, *, user_id: str | None, created_by: str) 
     token_id, secret, now = new_id("tok"), token_format.mint(new.kind), clock.now()
     await tx.execute(
         """INSERT INTO tokens (id, kind, name, team_id, user_id, project_id, environment, secret_hash, prefix, last4,
-               scopes, allowed_ips, expires_at, created_at, updated_at, created_by)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $15)""",
+               scopes, allowed_ips, expires_at, secret_created_at, created_at, updated_at, created_by)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $14, $15)""",
         token_id,
         new.kind,
         new.name,
@@ -209,21 +211,35 @@ async def revoke_token(
     row = await changeable(tx, actor, token_id)
     if row.revoked_at is not None:
         return row
+    etag.require(if_match, row.version, queries.shown(row, clock.now()))
+    return await end(tx, actor, row, TokenEvent.REVOKED, request_id=request_id)
+
+
+async def end(
+    tx: Tx,
+    actor: Actor,
+    row: TokenRow,
+    event: TokenEvent,
+    *,
+    data: Mapping[str, str | None] | None = None,
+    request_id: str | None,
+) -> TokenRow:
+    """It is of no use from now on; whoever calls this has found that it shall be."""
     now = clock.now()
-    etag.require(if_match, row.version, queries.shown(row, now))
     await tx.execute(
-        "UPDATE tokens SET revoked_at = $2, updated_at = $2, version = version + 1 WHERE id = $1", token_id, now
+        "UPDATE tokens SET revoked_at = $2, updated_at = $2, version = version + 1 WHERE id = $1", row.id, now
     )
     await changes.record(
         tx,
         actor,
-        TokenEvent.REVOKED,
+        event,
         _subject(row),
         before={"revokedAt": None},
         after={"revokedAt": clock.text(now)},
+        data=data,
         request_id=request_id,
     )
-    return await _again(tx, token_id)
+    return await _again(tx, row.id)
 
 
 async def rotate_token(
@@ -245,8 +261,8 @@ async def rotate_token(
     secret = token_format.mint(row.kind)
     await tx.execute(
         """UPDATE tokens SET previous_secret_hash = CASE WHEN $2::timestamptz IS NULL THEN NULL ELSE secret_hash END,
-               previous_secret_expires_at = $2, secret_hash = $3, prefix = $4, last4 = $5, updated_at = $6,
-               version = version + 1
+               previous_secret_expires_at = $2, secret_hash = $3, prefix = $4, last4 = $5, secret_created_at = $6,
+               updated_at = $6, version = version + 1
            WHERE id = $1""",
         token_id,
         now + timedelta(seconds=overlap_seconds) if overlap_seconds else None,
@@ -344,12 +360,8 @@ def _matches(found: Credential, digest: bytes, now: datetime) -> bool:
 
 
 def _allowed(ip: str | None, networks: Sequence[str]) -> bool:
-    if ip is None:
-        return False
-    address = ip_address(ip)
-    # a socket that serves both families shows IPv4 callers as ::ffff:a.b.c.d
-    address = getattr(address, "ipv4_mapped", None) or address
-    return any(address in ip_network(network) for network in networks)
+    plain = None if ip is None else plain_address(ip)
+    return plain is not None and any(ip_address(plain) in ip_network(network) for network in networks)
 
 
 def _subject(row: TokenRow) -> changes.Subject:

@@ -10,12 +10,22 @@ from cygnid.core.schemas import Page
 from cygnid.resources.projects.access import environment_access, project_access
 from cygnid.resources.projects.queries import ProjectRow
 from cygnid.resources.teams.access import chosen_team
-from cygnid.resources.tokens import actions, queries
+from cygnid.resources.tokens import actions, leaks, queries
 from cygnid.resources.tokens.access import TokenAccess, TokensAccess
 from cygnid.resources.tokens.actions import NewToken
 from cygnid.resources.tokens.me import me
 from cygnid.resources.tokens.queries import TokenRow
-from cygnid.resources.tokens.schemas import Me, RotateInput, Token, TokenInput, TokenPatch, TokensQuery, TokenWithSecret
+from cygnid.resources.tokens.schemas import (
+    LeakAnswer,
+    LeakReport,
+    Me,
+    RotateInput,
+    Token,
+    TokenInput,
+    TokenPatch,
+    TokensQuery,
+    TokenWithSecret,
+)
 
 _TOKEN = "/v1/tokens/{id}"  # noqa: S105  a path
 
@@ -124,6 +134,31 @@ async def rotate_token(tx: Tx, call: Call, access: TokenAccess, data: RotateInpu
         tx, access.actor, access.token.id, overlap_seconds=data.overlap_seconds, request_id=call.request_id
     )
     return _with_secret(row, secret)
+
+
+@operation(
+    "POST",
+    "/v1/tokens/report",
+    id="tokens.report",
+    needs="public",
+    replayable=False,
+    example={
+        "reports": [
+            {
+                "token": "cygp_0000000000000000000000000000002DAwn2",
+                "type": "cygni_token",
+                "url": "https://git.example.com/acme/shop/blob/main/deploy.sh",
+                "source": "content",
+            }
+        ]
+    },
+)
+async def report_tokens(tx: Tx, call: Call, data: LeakReport) -> LeakAnswer:
+    """Report tokens that were found in public: whichever are tokens here are revoked at once.
+
+    Whoever has a token may end it, so nobody is asked who they are; the answer is the same whatever was found."""
+    await leaks.revoke(tx, call.actor, data.reports, request_id=call.request_id)
+    return LeakAnswer(received=len(data.reports))
 
 
 async def _project(read: Read, actor: Actor, reference: str, environment: str | None) -> ProjectRow:

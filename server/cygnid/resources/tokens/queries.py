@@ -14,8 +14,9 @@ from cygnid.core.schemas import Page
 from cygnid.resources.tokens.schemas import StoredKind, Token, TokensQuery, TokenStatus, TokenWithSecret
 
 _COLUMNS = """id, kind, name, team_id, user_id, project_id, environment, prefix, last4, previous_secret_expires_at,
-    scopes, allowed_ips, expires_at, revoked_at, last_used_at, last_used_ip, version, created_at, updated_at,
-    created_by"""
+    scopes, allowed_ips, revoked_at, last_used_at, last_used_ip, version, created_at, updated_at, created_by,
+    least(expires_at, secret_created_at + (SELECT make_interval(days => max_token_age_days) FROM teams
+        WHERE teams.id = tokens.team_id)) AS expires_at"""
 
 
 class TokenRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +33,7 @@ class TokenRow(msgspec.Struct, frozen=True, kw_only=True):
     scopes: list[str]
     allowed_ips: list[str]
     expires_at: datetime | None
+    """Its own end, or that which its team sets by the age of its secret: whichever comes first."""
     revoked_at: datetime | None
     last_used_at: datetime | None
     last_used_ip: str | None
@@ -61,7 +63,10 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     previous_secret_expires_at: datetime | None
     scopes: list[str]
     allowed_ips: list[str]
+    team_allowed_ips: list[str]
+    secret_created_at: datetime
     expires_at: datetime | None
+    """As in the row: a team's tokens end with the age that it allows."""
     revoked_at: datetime | None
     user_name: str | None
     user_is_instance_admin: bool
@@ -70,7 +75,7 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _LISTING = Listing(
-    select=f"SELECT {_COLUMNS} FROM tokens",  # noqa: S608  constant
+    select=f"SELECT * FROM (SELECT {_COLUMNS} FROM tokens) t",  # noqa: S608  constant
     sorts={"createdAt": "created_at", "updatedAt": "updated_at", "name": "name"},
 )
 
@@ -94,13 +99,29 @@ async def credential(read: Read, digest: bytes) -> Credential | None:
         Credential,
         """SELECT tokens.id, tokens.kind, tokens.name, tokens.team_id, tokens.user_id, tokens.project_id,
                tokens.environment, tokens.secret_hash, tokens.previous_secret_hash, tokens.previous_secret_expires_at,
-               tokens.scopes, tokens.allowed_ips, tokens.expires_at, tokens.revoked_at, users.name AS user_name,
+               tokens.scopes, tokens.allowed_ips, coalesce(own.allowed_ips, '{}') AS team_allowed_ips,
+               tokens.secret_created_at, tokens.revoked_at, users.name AS user_name,
+               least(tokens.expires_at, tokens.secret_created_at + make_interval(days => own.max_token_age_days))
+                   AS expires_at,
                coalesce(users.is_instance_admin, false) AS user_is_instance_admin,
                ARRAY(SELECT teams.plan FROM teams WHERE teams.deleted_at IS NULL AND (teams.id = tokens.team_id
                    OR teams.id IN (SELECT team_id FROM members WHERE members.user_id = tokens.user_id))) AS plans
-           FROM tokens LEFT JOIN users ON users.id = tokens.user_id
+           FROM tokens LEFT JOIN users ON users.id = tokens.user_id LEFT JOIN teams own ON own.id = tokens.team_id
            WHERE tokens.secret_hash = $1 OR tokens.previous_secret_hash = $1""",
         digest,
+    )
+
+
+async def token_of_secret(read: Read, digest: bytes, now: datetime) -> TokenRow | None:
+    """The token whose present secret, or the one before while that counts, has this digest; locked until the
+    transaction ends. Not a revoked one."""
+    return await read.one(
+        TokenRow,
+        f"""SELECT {_COLUMNS} FROM tokens
+            WHERE revoked_at IS NULL AND (secret_hash = $1 OR previous_secret_hash = $1
+                AND previous_secret_expires_at > $2) FOR UPDATE""",  # noqa: S608  constant
+        digest,
+        now,
     )
 
 

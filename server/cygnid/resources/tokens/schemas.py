@@ -21,6 +21,7 @@ class TokenEvent(StrEnum):
     UPDATED = "token.updated"
     REVOKED = "token.revoked"
     ROTATED = "token.rotated"
+    LEAKED = "token.leaked"
 
 
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
@@ -49,6 +50,26 @@ class TokenPatch(In, frozen=True, kw_only=True):
 
 class RotateInput(In, frozen=True, kw_only=True):
     overlap_seconds: Annotated[int, Meta(ge=0, le=86_400)] = 0
+
+
+class LeakedToken(In, frozen=True, kw_only=True):
+    """As secret scanners report what they have found in public."""
+
+    token: Annotated[str, Meta(max_length=1024)]
+    type: Annotated[str, Meta(max_length=255)] = ""
+    url: Annotated[str, Meta(max_length=2048)] | None = None
+    source: Annotated[str, Meta(max_length=255)] | None = None
+
+
+class LeakReport(In, frozen=True, kw_only=True):
+    """The array alone is taken too: GitHub's secret scanning sends it so."""
+
+    reports: Annotated[list[LeakedToken], Meta(min_length=1, max_length=100)]
+
+
+class LeakAnswer(Out, frozen=True, kw_only=True):
+    received: int
+    """How many were reported; nothing is said of what they are."""
 
 
 class TokensQuery(TimeQuery, frozen=True, kw_only=True):

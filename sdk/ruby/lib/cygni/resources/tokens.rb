@@ -136,6 +136,19 @@ module Cygni
         }, options)
       end
 
+      # Report tokens that were found in public: whichever are tokens here are revoked at once.
+      def report(reports:, options: {})
+        ask_model(
+          "POST",
+          "/tokens/report",
+          Models::LeakAnswer,
+          body: {
+            "reports" => Encoder.value(reports, "LeakedToken")
+          },
+          options: options
+        )
+      end
+
       # Give a token a new secret; the one before works for `overlapSeconds` more.
       #
       # token_id: Which token: its id.
