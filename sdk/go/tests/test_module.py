@@ -10,6 +10,8 @@ import pytest
 
 GO = Path(__file__).parents[1]
 SECONDS = 900
+NOT_HERE = ("requires go >=", "dial tcp", "no such host", "module lookup disabled")
+"""What Go says where it is too old for a tool, or nothing can be fetched."""
 
 pytestmark = pytest.mark.skipif(shutil.which("go") is None, reason="go is not installed")
 
@@ -30,6 +32,21 @@ def go(env, *arguments, folder=GO):
 def test_its_own_tests_and_vet(env):
     go(env, "vet", "./...")
     go(env, "test", "./...")
+
+
+def test_staticcheck(tmp_path):
+    if not os.access(GO, os.W_OK):
+        pytest.skip("the checkout belongs to another user, for whom staticcheck is built")
+    program = tmp_path / "staticcheck"
+    build = ["go", "build", "-buildvcs=false", "-o", str(program), "honnef.co/go/tools/cmd/staticcheck"]
+    # with the caches of who runs it: building anew what does not change would take a minute
+    own = {**os.environ, "GOTOOLCHAIN": "local"}
+    done = subprocess.run(build, cwd=GO / "tools", env=own, capture_output=True, text=True, timeout=SECONDS)
+    if done.returncode and any(reason in done.stderr for reason in NOT_HERE):
+        pytest.skip(f"staticcheck cannot be built here: {done.stderr.strip().splitlines()[-1]}")
+    assert done.returncode == 0, done.stderr
+    checked = subprocess.run([program, "./..."], cwd=GO, env=own, capture_output=True, text=True, timeout=SECONDS)
+    assert (checked.returncode, checked.stdout) == (0, ""), checked.stderr
 
 
 def test_it_has_the_formatters_form(env):
