@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 SDK = Path(__file__).parents[1]
+ALL = "REQUIRE_ALL_SDKS"
+"""Set where every language must be there: then a program that is missing is a failure, and not a reason to skip."""
 SKIPPED = 77
 """The exit status by which a build says that it cannot be made here; its last line says why."""
 BUILD_SECONDS = 1200
@@ -35,10 +37,16 @@ class Language:
         return SDK / self.name
 
     def prepare(self, shared: Path) -> list[str]:
-        """Build the driver, once for all that share the folder, and give the command that starts it. Raises NotHere."""
+        """Build the driver, once for all that share the folder, and give the command that starts it.
+
+        Raises NotHere; AssertionError where it cannot be built, or not be here although all must.
+        """
         missing = [program for program in self.needs if shutil.which(program) is None]
         if missing:
-            raise NotHere(f"{', '.join(missing)} is not installed")
+            reason = f"{', '.join(missing)} is not installed"
+            if ALL in os.environ:
+                raise AssertionError(f"{self.name}: {reason}, and {ALL} is set")
+            raise NotHere(reason)
         out = shared / f"conformance-{self.name}"
         out.mkdir(exist_ok=True)
         with (shared / f"conformance-{self.name}.lock").open("w") as lock:
