@@ -57,24 +57,20 @@ class Refusals:
         """That this call was refused. `team_id`: whose log it belongs in, where the refusal does not say it; None: the
         caller's own, and for who acts in several teams the installation's. Reads and callers that nobody knows make no
         row, a quota one in each of its periods."""
-        actor = call.actor
-        is_read = item.method == "GET" or item.needs.endswith(":read")
-        if is_read or actor.type == "anonymous" or not self._may_note(actor):
+        if item.method != "GET" and not item.needs.endswith(":read"):
+            self.add(call.actor, item.id, _subject(item, call, refused, team_id), refused, call.request_id)
+
+    def add(self, actor: Actor, operation: str, subject: Subject, refused: Forbidden, request_id: str) -> None:
+        """The same where there is no row of the table of operations: `operation` says in a word what was asked for."""
+        if actor.type == "anonymous" or not self._may_note(actor):
             return
         if isinstance(refused, QuotaExceeded):
-            self._waiting.append(_Reached(actor=actor, error=refused, request_id=call.request_id))
-            self._more.set()
-            return
-        asked = {"operation": item.id, "code": refused.code}
-        if scopes := refused.details.get("requiredScopes"):
-            asked["requiredScopes"] = scopes
-        refusal = _Refusal(
-            actor=actor,
-            subject=_subject(item, call, refused, team_id),
-            asked=asked,
-            request_id=call.request_id,
-        )
-        self._waiting.append(refusal)
+            self._waiting.append(_Reached(actor=actor, error=refused, request_id=request_id))
+        else:
+            asked = {"operation": operation, "code": refused.code}
+            if scopes := refused.details.get("requiredScopes"):
+                asked["requiredScopes"] = scopes
+            self._waiting.append(_Refusal(actor=actor, subject=subject, asked=asked, request_id=request_id))
         self._more.set()
 
     async def write(self, pool: Pool) -> None:

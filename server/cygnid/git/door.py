@@ -17,10 +17,12 @@ from typing import Any, Literal, Never
 
 from cygnid.core.access import Permission
 from cygnid.core.actors import Actor
-from cygnid.core.db import UNREACHABLE, read
+from cygnid.core.changes import Subject
+from cygnid.core.db import UNREACHABLE, Read, read
 from cygnid.core.errors import (
     BadRequest,
     CygniError,
+    Forbidden,
     InternalError,
     MethodNotAllowed,
     NotFound,
@@ -107,12 +109,21 @@ class GitDoor:
         async with read(self._services.pool) as reader:
             actor = await self._services.authenticate(reader, _secret(asked.headers), ip)
             self._charge(scope["state"], actor, asked)
-            # to read a project's code is to be one of those who may deploy it
-            needs = Permission.DEPLOYMENTS_WRITE
-            if actor.environment is None:
-                project = (await project_access(reader, actor, asked.project, needs)).project
-            else:
-                project = (await environment_access(reader, actor, asked.project, actor.environment, needs)).project
+            try:
+                project = await _project(reader, actor, asked.project)
+            except Forbidden as refused:
+                if asked.service == "git-receive-pack":  # to fetch is to read, of which no row is made
+                    subject = Subject(
+                        type="project",
+                        id=refused.project_id,
+                        name=asked.project,
+                        team_id=refused.team_id or actor.team_id,
+                        project_id=refused.project_id,
+                        environment=refused.environment,
+                    )
+                    request_id = scope["state"]["request_id"]
+                    self._services.refusals.add(actor, "git.push", subject, refused, request_id)
+                raise
         writes = asked.service == "git-receive-pack" and asked.method == "POST"
         variables = cgi(
             method=asked.method,
@@ -216,6 +227,15 @@ class _Turns:
             if known != project_id:
                 del self._locks[known]
         return self._locks.setdefault(project_id, asyncio.Lock())
+
+
+async def _project(reader: Read, actor: Actor, name: str) -> ProjectRow:
+    """Raises NotFound, Forbidden."""
+    # to read a project's code is to be one of those who may deploy it
+    needs = Permission.DEPLOYMENTS_WRITE
+    if actor.environment is None:
+        return (await project_access(reader, actor, name, needs)).project
+    return (await environment_access(reader, actor, name, actor.environment, needs)).project
 
 
 async def _relay(run: GitRun, send: Send) -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import httpx2
 import pytest
 
 from cygni import AsyncCygniClient, CygniError
@@ -12,6 +13,7 @@ from cygnid.core import changes, db, refusals, sealer
 from cygnid.core.refusals import EVENT, PER_MINUTE
 from cygnid.core.wakeups import Wakeups
 from tests.make.api import Api
+from tests.make.asgi import StreamingASGITransport
 
 
 async def denied(api: Api, count: int, **query: Any) -> list[dict[str, Any]]:
@@ -105,6 +107,25 @@ async def test_what_is_refused_after_the_access_is_in_the_same_log(api: Api) -> 
     assert await refused(admin, "POST", "/tokens", json=wanted) == "insufficient_scope"
     (row,) = await denied(api, 1)
     assert (row["teamId"], row["after"]["operation"]) == (api.team_id, "tokens.create")
+
+
+async def test_a_refused_push_is_named_and_a_refused_fetch_is_none(api: Api) -> None:
+    identifier = await project(api)
+    token = await api.token(api.owner_id, ("projects:read",))
+    transport = StreamingASGITransport(api.app)
+    async with httpx2.AsyncClient(base_url="http://test", transport=transport, auth=("git", token)) as git:
+        for service in ("git-upload-pack", "git-receive-pack"):
+            answer = await git.get("/git/shop.git/info/refs", params={"service": service})
+            assert answer.status_code == 403
+    (row,) = await denied(api, 1)
+    assert row["after"] == {
+        "operation": "git.push",
+        "code": "insufficient_scope",
+        "requiredScopes": ["deployments:write"],
+    }
+    assert row["resource"] == {"type": "project", "id": identifier, "name": "shop"}
+    assert (row["teamId"], row["projectId"], row["actor"]["id"]) == (api.team_id, identifier, api.owner_id)
+    assert row["requestId"] == answer.headers["x-request-id"]
 
 
 async def test_reads_and_what_is_not_found_make_no_row(api: Api) -> None:
