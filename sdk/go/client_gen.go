@@ -14,12 +14,15 @@ type Client struct {
 	Env            *EnvService
 	Environments   *EnvironmentsService
 	GitConnections *GitConnectionsService
+	Grants         *GrantsService
 	Instances      *InstancesService
 	Logs           *LogsService
 	Me             *MeService
+	Permissions    *PermissionsService
 	Platform       *PlatformService
 	Processes      *ProcessesService
 	Projects       *ProjectsService
+	Roles          *RolesService
 	Sessions       *SessionsService
 	Tokens         *TokensService
 	Uploads        *UploadsService
@@ -40,12 +43,15 @@ func NewClient(options ...ClientOption) (*Client, error) {
 		Env:            &EnvService{core},
 		Environments:   &EnvironmentsService{core},
 		GitConnections: &GitConnectionsService{core},
+		Grants:         &GrantsService{core},
 		Instances:      &InstancesService{core},
 		Logs:           &LogsService{core},
 		Me:             &MeService{core},
+		Permissions:    &PermissionsService{core},
 		Platform:       &PlatformService{core},
 		Processes:      &ProcessesService{core},
 		Projects:       &ProjectsService{core},
+		Roles:          &RolesService{core},
 		Sessions:       &SessionsService{core},
 		Tokens:         &TokensService{core},
 		Uploads:        &UploadsService{core},

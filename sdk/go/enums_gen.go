@@ -480,6 +480,15 @@ const (
 	GitConnectionProviderGeneric GitConnectionProvider = "generic"
 )
 
+// GrantedByType is one of these; a newer server may answer with others.
+type GrantedByType string
+
+const (
+	GrantedByTypeGrant GrantedByType = "grant"
+	GrantedByTypeRole  GrantedByType = "role"
+	GrantedByTypeToken GrantedByType = "token"
+)
+
 // HealthCheckResultStatus is one of these; a newer server may answer with others.
 type HealthCheckResultStatus string
 

@@ -29,6 +29,20 @@ type BuildSettingsPatch struct {
 	WatchPaths     Field[[]string]                  `json:"watchPaths,omitempty"`
 }
 
+// CheckInput is what the API is sent.
+type CheckInput struct {
+	Checks []CheckItem   `json:"checks"`
+	UserID Field[string] `json:"userId,omitempty"`
+	TeamID Field[string] `json:"teamId,omitempty"`
+}
+
+// CheckItem is what the API is sent.
+type CheckItem struct {
+	Scope       string        `json:"scope"`
+	ProjectID   Field[string] `json:"projectId,omitempty"`
+	Environment Field[string] `json:"environment,omitempty"`
+}
+
 // ConnectionAuth is what the API is sent.
 //
 // `token`: over https, with the user name that the host wants beside it, if any. `sshKey`: over ssh, with a key
@@ -148,6 +162,18 @@ type EnvironmentInput struct {
 type EnvironmentPatch struct {
 	Branch     Field[string] `json:"branch,omitempty"`
 	AutoDeploy Field[bool]   `json:"autoDeploy,omitempty"`
+}
+
+// GrantInput is what the API is sent.
+//
+// A role on one project for one member or one token of its team.
+type GrantInput struct {
+	ProjectID   string           `json:"projectId"`
+	Role        string           `json:"role"`
+	UserID      Field[string]    `json:"userId,omitempty"`
+	TokenID     Field[string]    `json:"tokenId,omitempty"`
+	Environment Field[string]    `json:"environment,omitempty"`
+	ExpiresAt   Field[time.Time] `json:"expiresAt,omitempty"`
 }
 
 // HealthCheckInput is what the API is sent.
@@ -305,6 +331,21 @@ type RegisterInput struct {
 	Password  string        `json:"password"`
 	Name      string        `json:"name"`
 	SetupCode Field[string] `json:"setupCode,omitempty"`
+}
+
+// RoleInput is what the API is sent.
+type RoleInput struct {
+	Name        string        `json:"name"`
+	Scopes      []string      `json:"scopes"`
+	Description Field[string] `json:"description,omitempty"`
+	TeamID      Field[string] `json:"teamId,omitempty"`
+}
+
+// RolePatch is what the API is sent.
+type RolePatch struct {
+	Name        Field[string]   `json:"name,omitempty"`
+	Scopes      Field[[]string] `json:"scopes,omitempty"`
+	Description Field[string]   `json:"description,omitempty"`
 }
 
 // Rollback is what the API is sent.

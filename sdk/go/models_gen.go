@@ -450,6 +450,29 @@ func (m DeploymentSummary) MarshalJSON() ([]byte, error) {
 	return encodeModel(plain(m), m.Extra)
 }
 
+// EffectivePermission is what the API answers.
+type EffectivePermission struct {
+	Scope       string    `json:"scope"`
+	ProjectID   *string   `json:"projectId"`
+	Environment *string   `json:"environment"`
+	GrantedBy   GrantedBy `json:"grantedBy"`
+
+	// Extra are the fields that this version does not know.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
+func (m *EffectivePermission) UnmarshalJSON(data []byte) error {
+	type plain EffectivePermission
+	return decodeModel(data, (*plain)(m), &m.Extra)
+}
+
+// MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
+func (m EffectivePermission) MarshalJSON() ([]byte, error) {
+	type plain EffectivePermission
+	return encodeModel(plain(m), m.Extra)
+}
+
 // EnvExport is what the API answers.
 type EnvExport struct {
 	Format  EnvExportFormat `json:"format"`
@@ -706,6 +729,63 @@ func (m *GitSource) UnmarshalJSON(data []byte) error {
 // MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
 func (m GitSource) MarshalJSON() ([]byte, error) {
 	type plain GitSource
+	return encodeModel(plain(m), m.Extra)
+}
+
+// Grant is what the API answers.
+type Grant struct {
+	ID          string     `json:"id"`
+	TeamID      string     `json:"teamId"`
+	UserID      *string    `json:"userId"`
+	TokenID     *string    `json:"tokenId"`
+	RoleID      string     `json:"roleId"`
+	RoleName    string     `json:"roleName"`
+	ProjectID   string     `json:"projectId"`
+	Environment *string    `json:"environment"`
+	ExpiresAt   *time.Time `json:"expiresAt"`
+	CreatedAt   time.Time  `json:"createdAt"`
+	UpdatedAt   time.Time  `json:"updatedAt"`
+	CreatedBy   string     `json:"createdBy"`
+
+	// Extra are the fields that this version does not know.
+	Extra map[string]json.RawMessage `json:"-"`
+	// LastResponse is the answer that this came with; nil inside of another model or of a list.
+	LastResponse *Response `json:"-"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
+func (m *Grant) UnmarshalJSON(data []byte) error {
+	type plain Grant
+	return decodeModel(data, (*plain)(m), &m.Extra)
+}
+
+// MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
+func (m Grant) MarshalJSON() ([]byte, error) {
+	type plain Grant
+	return encodeModel(plain(m), m.Extra)
+}
+
+func (m *Grant) setLastResponse(response *Response) { m.LastResponse = response }
+
+// GrantedBy is what the API answers.
+type GrantedBy struct {
+	Type GrantedByType `json:"type"`
+	ID   string        `json:"id"`
+	Name string        `json:"name"`
+
+	// Extra are the fields that this version does not know.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
+func (m *GrantedBy) UnmarshalJSON(data []byte) error {
+	type plain GrantedBy
+	return decodeModel(data, (*plain)(m), &m.Extra)
+}
+
+// MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
+func (m GrantedBy) MarshalJSON() ([]byte, error) {
+	type plain GrantedBy
 	return encodeModel(plain(m), m.Extra)
 }
 
@@ -1012,6 +1092,80 @@ func (m *OtherDeployment) UnmarshalJSON(data []byte) error {
 // MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
 func (m OtherDeployment) MarshalJSON() ([]byte, error) {
 	type plain OtherDeployment
+	return encodeModel(plain(m), m.Extra)
+}
+
+// PermissionCheck is what the API answers.
+type PermissionCheck struct {
+	Scope       string      `json:"scope"`
+	ProjectID   *string     `json:"projectId"`
+	Environment *string     `json:"environment"`
+	Allowed     bool        `json:"allowed"`
+	Reason      string      `json:"reason"`
+	GrantedBy   *GrantedBy  `json:"grantedBy"`
+	WouldAllow  []GrantedBy `json:"wouldAllow"`
+
+	// Extra are the fields that this version does not know.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
+func (m *PermissionCheck) UnmarshalJSON(data []byte) error {
+	type plain PermissionCheck
+	return decodeModel(data, (*plain)(m), &m.Extra)
+}
+
+// MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
+func (m PermissionCheck) MarshalJSON() ([]byte, error) {
+	type plain PermissionCheck
+	return encodeModel(plain(m), m.Extra)
+}
+
+// PermissionChecks is what the API answers.
+type PermissionChecks struct {
+	Checks []PermissionCheck `json:"checks"`
+
+	// Extra are the fields that this version does not know.
+	Extra map[string]json.RawMessage `json:"-"`
+	// LastResponse is the answer that this came with; nil inside of another model or of a list.
+	LastResponse *Response `json:"-"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
+func (m *PermissionChecks) UnmarshalJSON(data []byte) error {
+	type plain PermissionChecks
+	return decodeModel(data, (*plain)(m), &m.Extra)
+}
+
+// MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
+func (m PermissionChecks) MarshalJSON() ([]byte, error) {
+	type plain PermissionChecks
+	return encodeModel(plain(m), m.Extra)
+}
+
+func (m *PermissionChecks) setLastResponse(response *Response) { m.LastResponse = response }
+
+// PermissionInfo is what the API answers.
+type PermissionInfo struct {
+	Name        string `json:"name"`
+	Description string `json:"description"`
+	Resource    string `json:"resource"`
+	Action      string `json:"action"`
+	Dangerous   bool   `json:"dangerous"`
+
+	// Extra are the fields that this version does not know.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
+func (m *PermissionInfo) UnmarshalJSON(data []byte) error {
+	type plain PermissionInfo
+	return decodeModel(data, (*plain)(m), &m.Extra)
+}
+
+// MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
+func (m PermissionInfo) MarshalJSON() ([]byte, error) {
+	type plain PermissionInfo
 	return encodeModel(plain(m), m.Extra)
 }
 
@@ -1326,6 +1480,38 @@ func (m ResourceRef) MarshalJSON() ([]byte, error) {
 	type plain ResourceRef
 	return encodeModel(plain(m), m.Extra)
 }
+
+// Role is what the API answers.
+type Role struct {
+	ID          string    `json:"id"`
+	TeamID      *string   `json:"teamId"`
+	Name        string    `json:"name"`
+	Description *string   `json:"description"`
+	BuiltIn     bool      `json:"builtIn"`
+	Scopes      []string  `json:"scopes"`
+	CreatedAt   time.Time `json:"createdAt"`
+	UpdatedAt   time.Time `json:"updatedAt"`
+	CreatedBy   string    `json:"createdBy"`
+
+	// Extra are the fields that this version does not know.
+	Extra map[string]json.RawMessage `json:"-"`
+	// LastResponse is the answer that this came with; nil inside of another model or of a list.
+	LastResponse *Response `json:"-"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
+func (m *Role) UnmarshalJSON(data []byte) error {
+	type plain Role
+	return decodeModel(data, (*plain)(m), &m.Extra)
+}
+
+// MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
+func (m Role) MarshalJSON() ([]byte, error) {
+	type plain Role
+	return encodeModel(plain(m), m.Extra)
+}
+
+func (m *Role) setLastResponse(response *Response) { m.LastResponse = response }
 
 // Sandbox is what the API answers.
 //

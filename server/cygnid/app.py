@@ -25,6 +25,7 @@ from cygnid.resources.deployments import endpoints as deployments
 from cygnid.resources.env import endpoints as env
 from cygnid.resources.instances import endpoints as instances
 from cygnid.resources.logs import endpoints as logs
+from cygnid.resources.permissions import endpoints as permissions
 from cygnid.resources.platform import endpoints as platform
 from cygnid.resources.projects import endpoints as projects
 from cygnid.resources.tokens import endpoints as tokens
@@ -35,6 +36,7 @@ from cygnid.settings import Settings
 NOUNS = (
     platform,
     projects,
+    permissions,
     connections,
     tokens,
     auth,

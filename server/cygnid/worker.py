@@ -27,6 +27,7 @@ from cygnid.resources.deployments import tasks as deployments
 from cygnid.resources.deployments import watching
 from cygnid.resources.instances import tasks as instances
 from cygnid.resources.logs import tasks as logs
+from cygnid.resources.permissions import tasks as permissions
 from cygnid.resources.platform import actions
 from cygnid.resources.platform import tasks as platform
 from cygnid.resources.projects import tasks as projects
@@ -38,6 +39,7 @@ from cygnid.settings import Settings
 TASKS: tuple[ModuleType, ...] = (
     platform,
     projects,
+    permissions,
     audit,
     auth,
     logs,

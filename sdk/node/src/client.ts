@@ -14,12 +14,15 @@ function services(caller: Caller) {
     env: new resources.EnvResource(caller),
     environments: new resources.EnvironmentsResource(caller),
     gitConnections: new resources.GitConnectionsResource(caller),
+    grants: new resources.GrantsResource(caller),
     instances: new resources.InstancesResource(caller),
     logs: new resources.LogsResource(caller),
     me: new resources.MeResource(caller),
+    permissions: new resources.PermissionsResource(caller),
     platform: new resources.PlatformResource(caller),
     processes: new resources.ProcessesResource(caller),
     projects: new resources.ProjectsResource(caller),
+    roles: new resources.RolesResource(caller),
     sessions: new resources.SessionsResource(caller),
     tokens: new resources.TokensResource(caller),
     uploads: new resources.UploadsResource(caller),
@@ -47,12 +50,15 @@ export class CygniClient extends BaseClient {
   readonly env: resources.EnvResource;
   readonly environments: resources.EnvironmentsResource;
   readonly gitConnections: resources.GitConnectionsResource;
+  readonly grants: resources.GrantsResource;
   readonly instances: resources.InstancesResource;
   readonly logs: resources.LogsResource;
   readonly me: resources.MeResource;
+  readonly permissions: resources.PermissionsResource;
   readonly platform: resources.PlatformResource;
   readonly processes: resources.ProcessesResource;
   readonly projects: resources.ProjectsResource;
+  readonly roles: resources.RolesResource;
   readonly sessions: resources.SessionsResource;
   readonly tokens: resources.TokensResource;
   readonly uploads: resources.UploadsResource;
@@ -69,12 +75,15 @@ export class CygniClient extends BaseClient {
     this.env = made.env;
     this.environments = made.environments;
     this.gitConnections = made.gitConnections;
+    this.grants = made.grants;
     this.instances = made.instances;
     this.logs = made.logs;
     this.me = made.me;
+    this.permissions = made.permissions;
     this.platform = made.platform;
     this.processes = made.processes;
     this.projects = made.projects;
+    this.roles = made.roles;
     this.sessions = made.sessions;
     this.tokens = made.tokens;
     this.uploads = made.uploads;

@@ -94,6 +94,8 @@ export type EnvironmentType = "custom" | "development" | "preview" | "production
 
 export type GitConnectionProvider = "generic" | (string & {});
 
+export type GrantedByType = "grant" | "role" | "token" | (string & {});
+
 export type HealthCheckResultStatus = "degraded" | "down" | "ok" | (string & {});
 
 export type HealthStatus = "degraded" | "down" | "ok" | (string & {});
@@ -259,6 +261,18 @@ export interface Capabilities {
   features: string[];
 }
 
+export interface CheckInput {
+  checks: CheckItem[];
+  userId?: string | null | undefined;
+  teamId?: string | null | undefined;
+}
+
+export interface CheckItem {
+  scope: string;
+  projectId?: string | null | undefined;
+  environment?: string | null | undefined;
+}
+
 export interface Commit {
   sha: string;
   message: string;
@@ -374,6 +388,13 @@ export interface DeploymentSummary {
   id: string;
   status: string;
   createdAt: string;
+}
+
+export interface EffectivePermission {
+  scope: string;
+  projectId: string | null;
+  environment: string | null;
+  grantedBy: GrantedBy;
 }
 
 export interface EmailConfirmInput {
@@ -539,6 +560,37 @@ export interface GitSource {
   tag: string | null;
 }
 
+export interface Grant {
+  id: string;
+  teamId: string;
+  userId: string | null;
+  tokenId: string | null;
+  roleId: string;
+  roleName: string;
+  projectId: string;
+  environment: string | null;
+  expiresAt: string | null;
+  createdAt: string;
+  updatedAt: string;
+  createdBy: string;
+}
+
+/** A role on one project for one member or one token of its team. */
+export interface GrantInput {
+  projectId: string;
+  role: string;
+  userId?: string | null | undefined;
+  tokenId?: string | null | undefined;
+  environment?: string | null | undefined;
+  expiresAt?: string | null | undefined;
+}
+
+export interface GrantedBy {
+  type: GrantedByType;
+  id: string;
+  name: string;
+}
+
 export interface Health {
   status: HealthStatus;
   version: string | null;
@@ -681,6 +733,28 @@ export interface PasswordResetConfirmInput {
 
 export interface PasswordResetInput {
   email: string;
+}
+
+export interface PermissionCheck {
+  scope: string;
+  projectId: string | null;
+  environment: string | null;
+  allowed: boolean;
+  reason: string;
+  grantedBy: GrantedBy | null;
+  wouldAllow: GrantedBy[];
+}
+
+export interface PermissionChecks {
+  checks: PermissionCheck[];
+}
+
+export interface PermissionInfo {
+  name: string;
+  description: string;
+  resource: string;
+  action: string;
+  dangerous: boolean;
 }
 
 export interface Plan {
@@ -871,6 +945,31 @@ export interface ResourceRef {
   type: string;
   id: string | null;
   name: string | null;
+}
+
+export interface Role {
+  id: string;
+  teamId: string | null;
+  name: string;
+  description: string | null;
+  builtIn: boolean;
+  scopes: string[];
+  createdAt: string;
+  updatedAt: string;
+  createdBy: string;
+}
+
+export interface RoleInput {
+  name: string;
+  scopes: string[];
+  description?: string | null | undefined;
+  teamId?: string | null | undefined;
+}
+
+export interface RolePatch {
+  name?: string | undefined;
+  scopes?: string[] | undefined;
+  description?: string | null | undefined;
 }
 
 export interface Rollback {

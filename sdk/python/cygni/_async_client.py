@@ -19,12 +19,15 @@ if TYPE_CHECKING:
         AsyncGitConnections,
         AsyncRawGitConnections,
     )
+    from .async_resources.grants import AsyncGrants, AsyncRawGrants
     from .async_resources.instances import AsyncInstances, AsyncRawInstances
     from .async_resources.logs import AsyncLogs, AsyncRawLogs
     from .async_resources.me import AsyncMe, AsyncRawMe
+    from .async_resources.permissions import AsyncPermissions, AsyncRawPermissions
     from .async_resources.platform import AsyncPlatform, AsyncRawPlatform
     from .async_resources.processes import AsyncProcesses, AsyncRawProcesses
     from .async_resources.projects import AsyncProjects, AsyncRawProjects
+    from .async_resources.roles import AsyncRawRoles, AsyncRoles
     from .async_resources.sessions import AsyncRawSessions, AsyncSessions
     from .async_resources.tokens import AsyncRawTokens, AsyncTokens
     from .async_resources.uploads import AsyncRawUploads, AsyncUploads
@@ -82,6 +85,12 @@ class AsyncCygniClient(AsyncTransport):
         return AsyncGitConnections(self)
 
     @cached_property
+    def grants(self) -> AsyncGrants:
+        from .async_resources.grants import AsyncGrants
+
+        return AsyncGrants(self)
+
+    @cached_property
     def instances(self) -> AsyncInstances:
         from .async_resources.instances import AsyncInstances
 
@@ -100,6 +109,12 @@ class AsyncCygniClient(AsyncTransport):
         return AsyncMe(self)
 
     @cached_property
+    def permissions(self) -> AsyncPermissions:
+        from .async_resources.permissions import AsyncPermissions
+
+        return AsyncPermissions(self)
+
+    @cached_property
     def platform(self) -> AsyncPlatform:
         from .async_resources.platform import AsyncPlatform
 
@@ -116,6 +131,12 @@ class AsyncCygniClient(AsyncTransport):
         from .async_resources.projects import AsyncProjects
 
         return AsyncProjects(self)
+
+    @cached_property
+    def roles(self) -> AsyncRoles:
+        from .async_resources.roles import AsyncRoles
+
+        return AsyncRoles(self)
 
     @cached_property
     def sessions(self) -> AsyncSessions:
@@ -195,6 +216,12 @@ class AsyncRawClient:
         return AsyncRawGitConnections(AsyncGitConnections(self._client, is_raw=True))
 
     @cached_property
+    def grants(self) -> AsyncRawGrants:
+        from .async_resources.grants import AsyncGrants, AsyncRawGrants
+
+        return AsyncRawGrants(AsyncGrants(self._client, is_raw=True))
+
+    @cached_property
     def instances(self) -> AsyncRawInstances:
         from .async_resources.instances import AsyncInstances, AsyncRawInstances
 
@@ -213,6 +240,12 @@ class AsyncRawClient:
         return AsyncRawMe(AsyncMe(self._client, is_raw=True))
 
     @cached_property
+    def permissions(self) -> AsyncRawPermissions:
+        from .async_resources.permissions import AsyncPermissions, AsyncRawPermissions
+
+        return AsyncRawPermissions(AsyncPermissions(self._client, is_raw=True))
+
+    @cached_property
     def platform(self) -> AsyncRawPlatform:
         from .async_resources.platform import AsyncPlatform, AsyncRawPlatform
 
@@ -229,6 +262,12 @@ class AsyncRawClient:
         from .async_resources.projects import AsyncProjects, AsyncRawProjects
 
         return AsyncRawProjects(AsyncProjects(self._client, is_raw=True))
+
+    @cached_property
+    def roles(self) -> AsyncRawRoles:
+        from .async_resources.roles import AsyncRawRoles, AsyncRoles
+
+        return AsyncRawRoles(AsyncRoles(self._client, is_raw=True))
 
     @cached_property
     def sessions(self) -> AsyncRawSessions:

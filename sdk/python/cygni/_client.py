@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from .resources.env import Env, RawEnv
     from .resources.environments import Environments, RawEnvironments
     from .resources.git_connections import GitConnections, RawGitConnections
+    from .resources.grants import Grants, RawGrants
     from .resources.instances import Instances, RawInstances
     from .resources.logs import Logs, RawLogs
     from .resources.me import Me, RawMe
+    from .resources.permissions import Permissions, RawPermissions
     from .resources.platform import Platform, RawPlatform
     from .resources.processes import Processes, RawProcesses
     from .resources.projects import Projects, RawProjects
+    from .resources.roles import RawRoles, Roles
     from .resources.sessions import RawSessions, Sessions
     from .resources.tokens import RawTokens, Tokens
     from .resources.uploads import RawUploads, Uploads
@@ -87,6 +90,12 @@ class CygniClient(Transport):
         return GitConnections(self)
 
     @cached_property
+    def grants(self) -> Grants:
+        from .resources.grants import Grants
+
+        return Grants(self)
+
+    @cached_property
     def instances(self) -> Instances:
         from .resources.instances import Instances
 
@@ -105,6 +114,12 @@ class CygniClient(Transport):
         return Me(self)
 
     @cached_property
+    def permissions(self) -> Permissions:
+        from .resources.permissions import Permissions
+
+        return Permissions(self)
+
+    @cached_property
     def platform(self) -> Platform:
         from .resources.platform import Platform
 
@@ -121,6 +136,12 @@ class CygniClient(Transport):
         from .resources.projects import Projects
 
         return Projects(self)
+
+    @cached_property
+    def roles(self) -> Roles:
+        from .resources.roles import Roles
+
+        return Roles(self)
 
     @cached_property
     def sessions(self) -> Sessions:
@@ -194,6 +215,12 @@ class RawClient:
         return RawGitConnections(GitConnections(self._client, is_raw=True))
 
     @cached_property
+    def grants(self) -> RawGrants:
+        from .resources.grants import Grants, RawGrants
+
+        return RawGrants(Grants(self._client, is_raw=True))
+
+    @cached_property
     def instances(self) -> RawInstances:
         from .resources.instances import Instances, RawInstances
 
@@ -212,6 +239,12 @@ class RawClient:
         return RawMe(Me(self._client, is_raw=True))
 
     @cached_property
+    def permissions(self) -> RawPermissions:
+        from .resources.permissions import Permissions, RawPermissions
+
+        return RawPermissions(Permissions(self._client, is_raw=True))
+
+    @cached_property
     def platform(self) -> RawPlatform:
         from .resources.platform import Platform, RawPlatform
 
@@ -228,6 +261,12 @@ class RawClient:
         from .resources.projects import Projects, RawProjects
 
         return RawProjects(Projects(self._client, is_raw=True))
+
+    @cached_property
+    def roles(self) -> RawRoles:
+        from .resources.roles import RawRoles, Roles
+
+        return RawRoles(Roles(self._client, is_raw=True))
 
     @cached_property
     def sessions(self) -> RawSessions:

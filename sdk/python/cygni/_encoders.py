@@ -22,6 +22,16 @@ INPUTS: dict[str, dict[str, tuple[str, str]]] = {
         "release_command": ("releaseCommand", ""),
         "watch_paths": ("watchPaths", ""),
     },
+    "CheckInput": {
+        "checks": ("checks", "CheckItem"),
+        "user_id": ("userId", ""),
+        "team_id": ("teamId", ""),
+    },
+    "CheckItem": {
+        "scope": ("scope", ""),
+        "project_id": ("projectId", ""),
+        "environment": ("environment", ""),
+    },
     "ConnectionInput": {
         "name": ("name", ""),
         "team_id": ("teamId", ""),
@@ -82,6 +92,14 @@ INPUTS: dict[str, dict[str, tuple[str, str]]] = {
     "EnvironmentPatch": {
         "branch": ("branch", ""),
         "auto_deploy": ("autoDeploy", ""),
+    },
+    "GrantInput": {
+        "project_id": ("projectId", ""),
+        "role": ("role", ""),
+        "user_id": ("userId", ""),
+        "token_id": ("tokenId", ""),
+        "environment": ("environment", ""),
+        "expires_at": ("expiresAt", ""),
     },
     "HealthCheckInput": {
         "path": ("path", ""),
@@ -159,6 +177,12 @@ INPUTS: dict[str, dict[str, tuple[str, str]]] = {
         "password": ("password", ""),
         "name": ("name", ""),
         "setup_code": ("setupCode", ""),
+    },
+    "RoleInput": {
+        "name": ("name", ""),
+        "scopes": ("scopes", ""),
+        "description": ("description", ""),
+        "team_id": ("teamId", ""),
     },
     "Rollback": {
         "restore_env": ("restoreEnv", ""),

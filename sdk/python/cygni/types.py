@@ -95,6 +95,7 @@ EnvVariableType = Literal["file", "plain", "secret"]
 EnvironmentInputType = Literal["custom", "development", "preview", "production"]
 EnvironmentType = Literal["custom", "development", "preview", "production"]
 GitConnectionProvider = Literal["generic"]
+GrantedByType = Literal["grant", "role", "token"]
 HealthCheckResultStatus = Literal["degraded", "down", "ok"]
 HealthStatus = Literal["degraded", "down", "ok"]
 InstanceExitReason = Literal["crashed", "exited", "outOfMemory", "stopped", "unhealthy"]
@@ -313,6 +314,18 @@ class Capabilities(Model):
     }
 
 
+class CheckInput(TypedDict, total=False):
+    checks: Required[Sequence[CheckItem]]
+    user_id: str | None
+    team_id: str | None
+
+
+class CheckItem(TypedDict, total=False):
+    scope: Required[str]
+    project_id: str | None
+    environment: str | None
+
+
 class Commit(Model):
     sha: str
     message: str
@@ -516,6 +529,20 @@ class DeploymentSummary(Model):
         "id": ("id", None),
         "status": ("status", None),
         "created_at": ("createdAt", time),
+    }
+
+
+class EffectivePermission(Model):
+    scope: str
+    project_id: str | None
+    environment: str | None
+    granted_by: GrantedBy
+
+    _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
+        "scope": ("scope", None),
+        "project_id": ("projectId", None),
+        "environment": ("environment", None),
+        "granted_by": ("grantedBy", model(lambda: GrantedBy)),
     }
 
 
@@ -774,6 +801,59 @@ class GitSource(Model):
     }
 
 
+class Grant(Model):
+    id: str
+    team_id: str
+    user_id: str | None
+    token_id: str | None
+    role_id: str
+    role_name: str
+    project_id: str
+    environment: str | None
+    expires_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    created_by: str
+
+    _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
+        "id": ("id", None),
+        "team_id": ("teamId", None),
+        "user_id": ("userId", None),
+        "token_id": ("tokenId", None),
+        "role_id": ("roleId", None),
+        "role_name": ("roleName", None),
+        "project_id": ("projectId", None),
+        "environment": ("environment", None),
+        "expires_at": ("expiresAt", time),
+        "created_at": ("createdAt", time),
+        "updated_at": ("updatedAt", time),
+        "created_by": ("createdBy", None),
+    }
+
+
+class GrantInput(TypedDict, total=False):
+    """A role on one project for one member or one token of its team."""
+
+    project_id: Required[str]
+    role: Required[str]
+    user_id: str | None
+    token_id: str | None
+    environment: str | None
+    expires_at: datetime | str | None
+
+
+class GrantedBy(Model):
+    type: GrantedByType | str
+    id: str
+    name: str
+
+    _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
+        "type": ("type", None),
+        "id": ("id", None),
+        "name": ("name", None),
+    }
+
+
 class Health(Model):
     status: HealthStatus | str
     version: str | None
@@ -1012,6 +1092,50 @@ class PasswordResetConfirmInput(TypedDict, total=False):
 
 class PasswordResetInput(TypedDict, total=False):
     email: Required[str]
+
+
+class PermissionCheck(Model):
+    scope: str
+    project_id: str | None
+    environment: str | None
+    allowed: bool
+    reason: str
+    granted_by: GrantedBy | None
+    would_allow: list[GrantedBy]
+
+    _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
+        "scope": ("scope", None),
+        "project_id": ("projectId", None),
+        "environment": ("environment", None),
+        "allowed": ("allowed", None),
+        "reason": ("reason", None),
+        "granted_by": ("grantedBy", model(lambda: GrantedBy)),
+        "would_allow": ("wouldAllow", items(model(lambda: GrantedBy))),
+    }
+
+
+class PermissionChecks(Model):
+    checks: list[PermissionCheck]
+
+    _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
+        "checks": ("checks", items(model(lambda: PermissionCheck))),
+    }
+
+
+class PermissionInfo(Model):
+    name: str
+    description: str
+    resource: str
+    action: str
+    dangerous: bool
+
+    _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
+        "name": ("name", None),
+        "description": ("description", None),
+        "resource": ("resource", None),
+        "action": ("action", None),
+        "dangerous": ("dangerous", None),
+    }
 
 
 class Plan(Model):
@@ -1310,6 +1434,43 @@ class ResourceRef(Model):
         "id": ("id", None),
         "name": ("name", None),
     }
+
+
+class Role(Model):
+    id: str
+    team_id: str | None
+    name: str
+    description: str | None
+    built_in: bool
+    scopes: list[str]
+    created_at: datetime
+    updated_at: datetime
+    created_by: str
+
+    _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
+        "id": ("id", None),
+        "team_id": ("teamId", None),
+        "name": ("name", None),
+        "description": ("description", None),
+        "built_in": ("builtIn", None),
+        "scopes": ("scopes", None),
+        "created_at": ("createdAt", time),
+        "updated_at": ("updatedAt", time),
+        "created_by": ("createdBy", None),
+    }
+
+
+class RoleInput(TypedDict, total=False):
+    name: Required[str]
+    scopes: Required[Sequence[str]]
+    description: str | None
+    team_id: str | None
+
+
+class RolePatch(TypedDict, total=False):
+    name: str
+    scopes: Sequence[str]
+    description: str | None
 
 
 class Rollback(TypedDict, total=False):

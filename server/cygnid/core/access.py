@@ -283,7 +283,8 @@ def require_all(permissions: frozenset[Permission], wanted: frozenset[Permission
         )
 
 
-def require_no_less(mine: Held, theirs: Sequence[Holding]) -> None:
-    """The same for all that somebody holds, each part of it where it holds. Raises InsufficientScope."""
-    for holding in theirs:
-        require_all(mine.on(holding.project_id, holding.environment), expand(frozenset(holding.scopes)))
+def require_no_less(mine: Held, theirs: Held) -> None:
+    """The same for all that somebody holds in a team, each part of it where it holds. Raises InsufficientScope."""
+    for holding in theirs.holdings:
+        wanted = theirs.own & expand(frozenset(holding.scopes))
+        require_all(mine.on(holding.project_id, holding.environment), wanted)

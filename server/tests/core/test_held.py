@@ -103,10 +103,11 @@ def test_nobody_changes_what_has_more_than_they_have() -> None:
         )  # fmt: skip
 
     mine = Held(own=expand(["*"]), holdings=[holding(["logs:read"], None), holding(["env:*"], "proj_a")])
-    require_no_less(mine, [holding(["logs:read", "env:read"], "proj_a", "staging"), holding(["logs:read"], None)])
+    less = [holding(["logs:read", "env:read"], "proj_a", "staging"), holding(["logs:read"], None)]
+    require_no_less(mine, Held(own=expand(["*"]), holdings=less))
     for more in (holding(["env:read"], None), holding(["env:read"], "proj_b"), holding(["tokens:write"], "proj_a")):
         with pytest.raises(InsufficientScope):
-            require_no_less(mine, [more])
+            require_no_less(mine, Held(own=expand(["*"]), holdings=[more]))
 
 
 async def test_a_grant_to_a_token_adds_nothing_to_its_scopes(api: Api) -> None:

@@ -39,7 +39,13 @@ async def test_it_works(api: Api, tmp_path: Path, item: Operation) -> None:
 
 
 def of_this_world(example: dict[str, Any], world: World) -> dict[str, Any]:
-    ids = {"proj": world.project_id, "upl": world.upload_id, "dep": world.deployment_id, "team": world.team_id}
+    ids = {
+        "proj": world.project_id,
+        "upl": world.upload_id,
+        "dep": world.deployment_id,
+        "team": world.team_id,
+        "user": world.member_user_id,
+    }
     text = msgspec.json.encode(example).decode()
     found: dict[str, Any] = msgspec.json.decode(_ID.sub(lambda match: f'"{ids[match[1]]}"', text))
     if "name" in found:

@@ -16,7 +16,15 @@ from tests.rules.world import Request, World, make_world
 
 NOBODY = ("no-token", "cygp_0000000000000000000000000000002DAwn2")
 """Malformed, and well-formed but unknown."""
-OF_THE_CALLER = {"projects.list", "projects.create", "tokens.list", "tokens.create", "uploads.create", "logs.list"}
+OF_THE_CALLER = {
+    "projects.list",
+    "projects.create",
+    "tokens.list",
+    "tokens.create",
+    "uploads.create",
+    "logs.list",
+    "roles.list",
+}
 """They name nothing of another team by themselves: an outsider has them for their own."""
 
 

@@ -13,7 +13,7 @@ from cygnid.resources.instances.schemas import ProcessSpec, ReleaseSpec
 from cygnid.resources.projects import queries as projects
 from cygnid.resources.users.actions import create_user
 from tests.make.api import Api
-from tests.make.people import PASSWORD, give_password
+from tests.make.people import PASSWORD, give_password, make_user
 
 RESET_LINK, CONFIRM_LINK = "kKx6Xh3v0k0q8bqkq4hJ0J8r3l1h9H9tq1m5c2b7a3E", "mB0m2Yt8s1f7Q5o9c3V6k4Zx1n8r2L0aP7h3j5W9d6E"
 
@@ -43,6 +43,9 @@ class World:
     instance_id: str
     audit_id: str
     connection_id: str
+    role_id: str
+    grant_id: str
+    member_user_id: str
     session_id: str
 
     def request(self, operation_id: str) -> Request:
@@ -96,6 +99,24 @@ class World:
             "sessions.deleteOthers": Request(path="/auth/sessions"),
             "sessions.get": Request(path=f"/auth/sessions/{self.session_id}"),
             "sessions.delete": Request(path=f"/auth/sessions/{self.session_id}"),
+            "permissions.list": Request(path="/permissions"),
+            "permissions.effective": Request(path="/permissions/effective", query={"teamId": self.team_id}),
+            "permissions.check": Request(
+                path="/permissions/check", json={"checks": [{"scope": "logs:read", "projectId": project}]}
+            ),
+            "roles.list": Request(path="/roles"),
+            "roles.create": Request(
+                path="/roles", json={"name": "other", "scopes": ["roles:write"], "teamId": self.team_id}
+            ),
+            "roles.get": Request(path=f"/roles/{self.role_id}"),
+            "roles.update": Request(path=f"/roles/{self.role_id}", json={"description": "other"}),
+            "roles.delete": Request(path=f"/roles/{self.role_id}"),
+            "grants.list": Request(path="/grants", query={"teamId": self.team_id}),
+            "grants.create": Request(
+                path="/grants", json={"projectId": project, "userId": self.member_user_id, "role": self.role_id}
+            ),
+            "grants.get": Request(path=f"/grants/{self.grant_id}"),
+            "grants.delete": Request(path=f"/grants/{self.grant_id}"),
             "projects.list": Request(path="/projects"),
             "projects.create": Request(path="/projects", json={"name": "another", "teamId": self.team_id}),
             "projects.get": Request(path=one),
@@ -214,6 +235,10 @@ async def make_world(api: Api, folder: Path) -> World:
             await one_time.give(tx, purpose, secret, user_id=api.owner_id, email="ada@example.net")
     session = await api.session(api.owner_id)
     signed_in = await api.client(session).request("GET", "/tokens/current")
+    role = await owner.request("POST", "/roles", json={"name": "mine", "scopes": ["roles:write"]})
+    async with db.begin(api.pool) as tx:
+        member = await make_user(tx, "colleague", **{api.team_id: "viewer"})
+    grant = await owner.request("POST", "/grants", json={"projectId": project, "userId": member, "role": "mine"})
     await sealer.seal(api.pool)
     audit = await owner.request("GET", "/audit-logs", query={"teamId": api.team_id})
     return World(
@@ -227,6 +252,9 @@ async def make_world(api: Api, folder: Path) -> World:
         instance_id=instance,
         audit_id=audit.data[0]["id"],
         connection_id=connection.data["id"],
+        role_id=role.data["id"],
+        grant_id=grant.data["id"],
+        member_user_id=member,
         session_id=signed_in.data["id"],
     )
 

@@ -23,6 +23,16 @@ module Cygni
       release_command: ["releaseCommand", nil],
       watch_paths: ["watchPaths", nil]
     },
+    "CheckInput" => {
+      checks: ["checks", "CheckItem"],
+      user_id: ["userId", nil],
+      team_id: ["teamId", nil]
+    },
+    "CheckItem" => {
+      scope: ["scope", nil],
+      project_id: ["projectId", nil],
+      environment: ["environment", nil]
+    },
     "ConnectionAuth" => {
       type: ["type", nil],
       token: ["token", nil],
@@ -108,6 +118,14 @@ module Cygni
     "EnvironmentPatch" => {
       branch: ["branch", nil],
       auto_deploy: ["autoDeploy", nil]
+    },
+    "GrantInput" => {
+      project_id: ["projectId", nil],
+      role: ["role", nil],
+      user_id: ["userId", nil],
+      token_id: ["tokenId", nil],
+      environment: ["environment", nil],
+      expires_at: ["expiresAt", nil]
     },
     "HealthCheckInput" => {
       path: ["path", nil],
@@ -207,6 +225,17 @@ module Cygni
       password: ["password", nil],
       name: ["name", nil],
       setup_code: ["setupCode", nil]
+    },
+    "RoleInput" => {
+      name: ["name", nil],
+      scopes: ["scopes", nil],
+      description: ["description", nil],
+      team_id: ["teamId", nil]
+    },
+    "RolePatch" => {
+      name: ["name", nil],
+      scopes: ["scopes", nil],
+      description: ["description", nil]
     },
     "Rollback" => {
       restore_env: ["restoreEnv", nil]

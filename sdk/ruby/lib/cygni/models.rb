@@ -187,6 +187,14 @@ module Cygni
       field(:created_at, "createdAt") { time }
     end
 
+    # EffectivePermission, as the API says it.
+    class EffectivePermission < Model
+      field(:scope)
+      field(:project_id, "projectId")
+      field(:environment)
+      field(:granted_by, "grantedBy") { model(GrantedBy) }
+    end
+
     # EnvExport, as the API says it.
     class EnvExport < Model
       field(:format)
@@ -283,6 +291,29 @@ module Cygni
       field(:repository_url, "repositoryUrl")
       field(:branch)
       field(:tag)
+    end
+
+    # Grant, as the API says it.
+    class Grant < Model
+      field(:id)
+      field(:team_id, "teamId")
+      field(:user_id, "userId")
+      field(:token_id, "tokenId")
+      field(:role_id, "roleId")
+      field(:role_name, "roleName")
+      field(:project_id, "projectId")
+      field(:environment)
+      field(:expires_at, "expiresAt") { time }
+      field(:created_at, "createdAt") { time }
+      field(:updated_at, "updatedAt") { time }
+      field(:created_by, "createdBy")
+    end
+
+    # GrantedBy, as the API says it.
+    class GrantedBy < Model
+      field(:type)
+      field(:id)
+      field(:name)
     end
 
     # Health, as the API says it.
@@ -387,6 +418,31 @@ module Cygni
     class OtherDeployment < Model
       field(:type)
       field(:deployment_id, "deploymentId")
+    end
+
+    # PermissionCheck, as the API says it.
+    class PermissionCheck < Model
+      field(:scope)
+      field(:project_id, "projectId")
+      field(:environment)
+      field(:allowed)
+      field(:reason)
+      field(:granted_by, "grantedBy") { model(GrantedBy) }
+      field(:would_allow, "wouldAllow") { list(model(GrantedBy)) }
+    end
+
+    # PermissionChecks, as the API says it.
+    class PermissionChecks < Model
+      field(:checks) { list(model(PermissionCheck)) }
+    end
+
+    # PermissionInfo, as the API says it.
+    class PermissionInfo < Model
+      field(:name)
+      field(:description)
+      field(:resource)
+      field(:action)
+      field(:dangerous)
     end
 
     # Plan, as the API says it.
@@ -505,6 +561,19 @@ module Cygni
       field(:type)
       field(:id)
       field(:name)
+    end
+
+    # Role, as the API says it.
+    class Role < Model
+      field(:id)
+      field(:team_id, "teamId")
+      field(:name)
+      field(:description)
+      field(:built_in, "builtIn")
+      field(:scopes)
+      field(:created_at, "createdAt") { time }
+      field(:updated_at, "updatedAt") { time }
+      field(:created_by, "createdBy")
     end
 
     # What keeps applications apart on this machine.

@@ -9,12 +9,15 @@ require_relative "resources/deployments"
 require_relative "resources/env"
 require_relative "resources/environments"
 require_relative "resources/git_connections"
+require_relative "resources/grants"
 require_relative "resources/instances"
 require_relative "resources/logs"
 require_relative "resources/me"
+require_relative "resources/permissions"
 require_relative "resources/platform"
 require_relative "resources/processes"
 require_relative "resources/projects"
+require_relative "resources/roles"
 require_relative "resources/sessions"
 require_relative "resources/tokens"
 require_relative "resources/uploads"
@@ -30,12 +33,15 @@ module Cygni
     def env = noun(Resources::Env)
     def environments = noun(Resources::Environments)
     def git_connections = noun(Resources::GitConnections)
+    def grants = noun(Resources::Grants)
     def instances = noun(Resources::Instances)
     def logs = noun(Resources::Logs)
     def me = noun(Resources::Me)
+    def permissions = noun(Resources::Permissions)
     def platform = noun(Resources::Platform)
     def processes = noun(Resources::Processes)
     def projects = noun(Resources::Projects)
+    def roles = noun(Resources::Roles)
     def sessions = noun(Resources::Sessions)
     def tokens = noun(Resources::Tokens)
     def uploads = noun(Resources::Uploads)

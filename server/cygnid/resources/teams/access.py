@@ -55,16 +55,19 @@ class ListedParts(Parts):
 async def chosen_team(read: Read, actor: Actor, team_id: str | None, needs: Permission) -> TeamAccess:
     """The named team, or the caller's only one. Raises ValidationError when there are several to choose from,
     Forbidden when there is none, and what `team_access` raises."""
-    if team_id is None:
-        allowed = sorted(await permissions_by_team(read, actor))
-        if not allowed:
-            raise Forbidden("You are in no team.", hint="Ask an owner or admin of a team for an invitation.")
-        if len(allowed) > 1:
-            raise ValidationError.one(
-                "teamId", "You are in several teams: name the one you mean.", code="required", allowed=allowed
-            )
-        team_id = allowed[0]
-    return await team_access(read, actor, team_id, needs)
+    return await team_access(read, actor, team_id or await only_team(read, actor), needs)
+
+
+async def only_team(read: Read, actor: Actor) -> str:
+    """Of who is in one team alone. Raises ValidationError when there are several to choose from, Forbidden for none."""
+    allowed = sorted(await permissions_by_team(read, actor))
+    if not allowed:
+        raise Forbidden("You are in no team.", hint="Ask an owner or admin of a team for an invitation.")
+    if len(allowed) > 1:
+        raise ValidationError.one(
+            "teamId", "You are in several teams: name the one you mean.", code="required", allowed=allowed
+        )
+    return allowed[0]
 
 
 async def teams_with(read: Read, actor: Actor, team_id: str | None, needs: Permission) -> list[str]:

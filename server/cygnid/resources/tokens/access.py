@@ -3,7 +3,17 @@
 from dataclasses import dataclass
 from typing import Self
 
-from cygnid.core.access import Permission, expand, permissions_by_team, refused_in, require, team_access
+from cygnid.core.access import (
+    Permission,
+    expand,
+    held_by_team,
+    permissions_by_team,
+    refused_in,
+    require,
+    require_all,
+    require_no_less,
+    team_access,
+)
 from cygnid.core.actors import Actor
 from cygnid.core.db import Read
 from cygnid.core.errors import InsufficientScope, NotFound
@@ -85,11 +95,11 @@ async def changeable(read: Read, actor: Actor, token_id: str) -> TokenRow:
             read, actor, row.team_id, Permission.TOKENS_WRITE, project_id=row.project_id, environment=row.environment
         )
         with refused_in(row.team_id, row.project_id, row.environment):
-            nothing_more(expand(row.scopes), access.permissions)
+            require_all(access.permissions, expand(row.scopes))
     elif row.user_id == actor.user_id:
         require(expand(actor.scopes), Permission.TOKENS_WRITE)
         # judged by the token's own scopes: a user who lost a role can still end what was made before
-        nothing_more(expand(row.scopes), expand(actor.scopes))
+        require_all(expand(actor.scopes), expand(row.scopes))
     else:
         await _check_colleague(read, actor, row)
     return row
@@ -98,32 +108,32 @@ async def changeable(read: Read, actor: Actor, token_id: str) -> TokenRow:
 async def _check_colleague(read: Read, actor: Actor, row: TokenRow) -> None:
     """Somebody else's token may be revoked where both are in a team, by who has there what the token has there."""
     assert row.user_id is not None
-    theirs = await permissions_by_team(
+    theirs = await held_by_team(
         read, Actor(type="user", id=row.user_id, name="", user_id=row.user_id, scopes=frozenset(row.scopes))
     )
-    mine = await permissions_by_team(read, actor)
+    mine = await held_by_team(read, actor)
     shared = [team for team in mine if team in theirs and row.kind == "personal" and actor.kind != "deploy"]
     if not shared:
         raise NotFound
-    managed = [team for team in shared if Permission.TOKENS_WRITE in mine[team]]
+    managed = [team for team in shared if Permission.TOKENS_WRITE in mine[team].on()]
     if not managed:
         with refused_in(shared[0]):
-            require(frozenset().union(*(mine[team] for team in shared)), Permission.TOKENS_WRITE)
-    if not any(theirs[team] <= mine[team] for team in managed):
-        with refused_in(managed[0]):
-            nothing_more(theirs[managed[0]], mine[managed[0]])
+            require(frozenset[Permission]().union(*(mine[team].on() for team in shared)), Permission.TOKENS_WRITE)
+    refusals: list[InsufficientScope] = []
+    for team in managed:
+        try:
+            with refused_in(team):
+                require_no_less(mine[team], theirs[team])
+        except InsufficientScope as refused:
+            refusals.append(refused)
+        else:
+            return
+    raise refusals[0]
 
 
 async def own_permissions(read: Read, actor: Actor) -> frozenset[Permission]:
-    """What a user's own tokens can hold: what the caller can do in any team, and the installation if they run it."""
-    by_team = await permissions_by_team(read, actor)
+    """What a user's own tokens can hold: what the caller can do in any part of a team, and the installation if they run
+    it."""
+    by_team = await held_by_team(read, actor)
     admin = frozenset({Permission.INSTANCE_ADMIN}) if actor.is_instance_admin else frozenset[Permission]()
-    return admin.union(*by_team.values())
-
-
-def nothing_more(wanted: frozenset[Permission], have: frozenset[Permission]) -> None:
-    if missing := sorted(wanted - have):
-        raise InsufficientScope(
-            details={"requiredScopes": missing, "grantedScopes": sorted(have)},
-            headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{" ".join(missing)}"'},
-        )
+    return admin.union(*(held.anywhere for held in by_team.values()))

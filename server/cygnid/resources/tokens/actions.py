@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_network
 from msgspec import UNSET
 
 from cygnid.core import changes, clock, etag, token_format
-from cygnid.core.access import Permission, expand, refused_in, require, team_access
+from cygnid.core.access import Permission, expand, refused_in, require, require_all, team_access
 from cygnid.core.actors import Actor, plain_address
 from cygnid.core.db import Read, Tx
 from cygnid.core.errors import (
@@ -23,7 +23,7 @@ from cygnid.core.errors import (
 from cygnid.core.ids import new_id
 from cygnid.core.plans import best
 from cygnid.resources.tokens import queries
-from cygnid.resources.tokens.access import changeable, nothing_more, own_permissions
+from cygnid.resources.tokens.access import changeable, own_permissions
 from cygnid.resources.tokens.queries import Credential, TokenRow
 from cygnid.resources.tokens.schemas import StoredKind, TokenEvent, TokenPatch
 
@@ -95,7 +95,7 @@ async def create_token(tx: Tx, actor: Actor, new: NewToken, *, request_id: str |
         if actor.user_id is None:
             raise Forbidden("Only a user has personal tokens.", hint="Create a token of kind team or deploy.")
         require(expand(actor.scopes), Permission.TOKENS_WRITE)
-        nothing_more(wanted, await own_permissions(tx, actor))
+        require_all(await own_permissions(tx, actor), wanted)
         return await issue(tx, actor, new, user_id=actor.user_id, request_id=request_id)
     if new.team_id is None:
         raise ValidationError.one("teamId", "A team or deploy token belongs to a team.", code="required")
@@ -103,7 +103,7 @@ async def create_token(tx: Tx, actor: Actor, new: NewToken, *, request_id: str |
         tx, actor, new.team_id, Permission.TOKENS_WRITE, project_id=new.project_id, environment=new.environment
     )
     with refused_in(access.team_id, new.project_id, new.environment):
-        nothing_more(wanted, access.permissions)
+        require_all(access.permissions, wanted)
     return await issue(tx, actor, new, user_id=None, request_id=request_id)
 
 
@@ -254,7 +254,7 @@ async def rotate_token(
     # its new secret is as good as a new token's
     await _require_within(tx, actor, expires_at=row.expires_at, allowed_ips=row.allowed_ips)
     if row.user_id is not None:
-        nothing_more(expand(row.scopes), await own_permissions(tx, actor))
+        require_all(await own_permissions(tx, actor), expand(row.scopes))
     now = clock.now()
     if (status := row.status(now)) != "active":
         raise InvalidState(f"This token is {status}.", hint="Create a new token.", details={"status": status})

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from cygnid.core.access import Permission, expand, permissions_by_team, require
+from cygnid.core.access import Permission, expand, held_by_team, require
 from cygnid.core.actors import Actor
 from cygnid.core.db import Read
 from cygnid.core.errors import NotFound
@@ -23,10 +23,10 @@ class UploadsAccess:
     @classmethod
     async def find(cls, read: Read, call: Call, needs: Permission) -> Self:
         """Raises InsufficientScope."""
-        by_team = await permissions_by_team(read, call.actor)
-        teams = [team for team, permissions in by_team.items() if needs in permissions]
+        by_team = await held_by_team(read, call.actor)
+        teams = [team for team, held in by_team.items() if needs in held.anywhere]
         if not teams:
-            require(expand(call.actor.scopes).union(*by_team.values()) - {needs}, needs)
+            require(expand(call.actor.scopes) - {needs}, needs)
         return cls(actor=call.actor, team_id=teams[0] if len(teams) == 1 else None)
 
 
