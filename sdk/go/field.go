@@ -13,6 +13,9 @@ func Set[T any](value T) Field[T] { return Field[T]{&value} }
 // Null is a field that is sent as null: it clears what was set before.
 func Null[T any]() Field[T] { return Field[T]{nil} }
 
+// Ptr is a pointer to this value, for the values of maps that may be null.
+func Ptr[T any](value T) *T { return &value }
+
 // Get returns the value; false where the field is absent or null.
 func (f Field[T]) Get() (T, bool) {
 	if len(f) == 0 || f[0] == nil {

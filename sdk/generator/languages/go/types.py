@@ -132,8 +132,12 @@ def literal(value: Any) -> str:
 def value(api: Api, kind: Type, given: Any, role: str = "input") -> str:
     """A JSON value as an expression of this type."""
     match kind:
+        case Nullable() if given is None:
+            return "nil"
+        case Nullable(ListOf() | MapOf() as inner):
+            return value(api, inner, given, role)
         case Nullable(inner):
-            return "nil" if given is None else value(api, inner, given, role)
+            return f"cygni.Ptr({value(api, inner, given, role)})"
         case Ref(ref) if ref in api.models:
             return f"cygni.{input_name(api.models[ref])}{{{fields(api, api.models[ref], given)}}}"
         case Ref(ref) if ref in api.enums:

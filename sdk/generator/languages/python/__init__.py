@@ -70,7 +70,7 @@ def sample(api: Api, method: Method) -> str:
     given = samples.arguments(api, method)
     parts = [types.literal(value) for value in given.ids]
     if method.media:
-        parts.append('open("archive.tar.gz", "rb").read()')
+        parts.append('Path("archive.tar.gz").read_bytes()')
         parts.append(f'content_type="{method.media[0]}"')
     fields = {field.name: field.type for field in api.body_fields(method)}
     for name, value in {**given.query, **given.body}.items():
@@ -79,7 +79,8 @@ def sample(api: Api, method: Method) -> str:
     if len(inside) > 60:
         inside = "\n" + "".join(f"        {part},\n" for part in parts) + "    "
     call = f"client.{types.name(method.noun)}.{types.name(method.verb)}({inside})"
-    head = "from cygni import CygniClient\n\nwith CygniClient() as client:\n"
+    head = "from pathlib import Path\n\n" if method.media else ""
+    head += "from cygni import CygniClient\n\nwith CygniClient() as client:\n"
     match method.answer.kind:
         case "page":
             body = f"    for {_word(method.answer.model)} in {call}:\n        print({_word(method.answer.model)})\n"
