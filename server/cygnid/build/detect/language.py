@@ -1,9 +1,10 @@
 """What a language is to a build: how it is recognised, and how its builds and releases are furnished. All data."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import posixpath
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cygnid.build.detect.files import Files, MemoryFiles
+from cygnid.build.detect.files import Below, Files, MemoryFiles
 from cygnid.build.toolchains import Toolchain
 
 
@@ -24,6 +25,14 @@ class Look:
     """The whole source, when a folder in it is built; else nothing."""
     root: str = ""
     """That folder's path, or ""."""
+
+    def upward(self) -> Iterator[tuple[str, Files]]:
+        """The folder that is built and those above it, to the source's top."""
+        yield self.root, self.files
+        folder = self.root
+        while folder:
+            folder = posixpath.dirname(folder)
+            yield folder, Below(self.above, folder) if folder else self.above
 
     def versions(self, language: str) -> Sequence[str]:
         return self.available.get(language, ())

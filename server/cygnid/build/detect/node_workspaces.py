@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from cygnid.build.detect.files import Below, Files
+from cygnid.build.detect.files import Files
 from cygnid.build.detect.inputs import json_file, table
 from cygnid.build.detect.language import Look
 from cygnid.build.detect.node_managers import LOCKS
@@ -74,15 +74,8 @@ class Workspace:
 def find(look: Look) -> Workspace | None:
     """That of the folder that is built: what begins at the nearest folder, itself or above, with a lock file or a list
     of packages, if that names this one. Raises BuildFailed(source_invalid)."""
-    source = look.above if look.root else look.files
-    folder = look.root
-    while True:
-        files: Files = Below(source, folder) if folder else source
-        if _begins(files):
-            return _at(folder, files, look.root)
-        if not folder:
-            return None
-        folder = posixpath.dirname(folder)
+    home = next(((folder, files) for folder, files in look.upward() if _begins(files)), None)
+    return None if home is None else _at(*home, look.root)
 
 
 def _begins(files: Files) -> bool:

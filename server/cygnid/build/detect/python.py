@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from cygnid.build.detect import python_app, python_django, python_install
 from cygnid.build.detect.files import Files
+from cygnid.build.detect.inputs import first_word
 from cygnid.build.detect.language import Found, Language, Look, Recipe
 from cygnid.build.detect.python_install import REQUIREMENTS, Install
 from cygnid.build.detect.python_locks import Table, pep440, read_toml, table
@@ -36,7 +37,7 @@ def detect(look: Look) -> Found | None:
         return None
     text = files.read("pyproject.toml")
     project = read_toml(text, "pyproject.toml") if text is not None else {}
-    version, notes = settle("Python", look.versions("python"), _wish(files, project), matches_python, same=2)
+    version, notes = settle("Python", look.versions("python"), _wish(look, project), matches_python, same=2)
     install = python_install.find(look, project, version)
     framework = next((name for name in _FRAMEWORKS if name in install.names), None)
     web, install, framework, build = _start(look, install, framework)
@@ -57,12 +58,14 @@ def detect(look: Look) -> Found | None:
     )
 
 
-def _wish(files: Files, project: Table) -> Wish | None:
-    for name, prefix in ((".python-version", ""), ("runtime.txt", "python-")):
-        lines = [line.strip() for line in (files.read(name) or "").splitlines()]
-        wanted = next((line for line in lines if line and not line.startswith("#")), None)
-        if wanted:
-            return Wish(wanted.removeprefix(prefix).removeprefix("cpython-"), name)
+def _wish(look: Look, project: Table) -> Wish | None:
+    files = look.files
+    for folder, above in look.upward():  # as pyenv and uv look for it
+        if wanted := first_word(above, ".python-version"):
+            where = ".python-version" if folder == look.root else f"{folder or 'the top'}'s .python-version"
+            return Wish(wanted.removeprefix("cpython-"), where)
+    if wanted := first_word(files, "runtime.txt"):
+        return Wish(wanted.removeprefix("python-"), "runtime.txt")
     if wish := tool_version(files, "python"):
         return wish
     requires = table(project, "project").get("requires-python")

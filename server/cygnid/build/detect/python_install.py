@@ -69,7 +69,7 @@ def find(look: Look, project: Table, version: str) -> Install:
     names = look.files.names()
     poetry = table(project, "tool", "poetry")
     ways: dict[str, Callable[[], Install]] = {}
-    if project and "uv.lock" in (*names, *look.above.names()):
+    if project and _of_uv(look) is not None:
         ways["uv.lock"] = lambda: _uv(look, project)
     if "poetry.lock" in names and project:
         ways["poetry.lock"] = lambda: _poetry(look, project, version)
@@ -102,19 +102,26 @@ _BESIDE = frozenset({"setup.py", "setup.cfg", "pyproject.toml"})
 
 def _uv(look: Look, project: Table) -> Install:
     is_package = "build-system" in project or table(project, "tool", "uv").get("package") is True
-    text = look.files.read("uv.lock")
-    lock = read_toml(text if text is not None else look.above.read("uv.lock") or "", "uv.lock")
+    home, text = _of_uv(look) or ("", "")
+    lock = read_toml(text, "uv.lock")
     names = frozenset(normal(str(package.get("name"))) for package in tables(lock.get("package")))
     names |= frozenset() if names else frozenset(map(_name, texts(table(project, "project").get("dependencies"))))
     for requirement in texts(table(project, "project").get("dependencies")):
         if (name := _name(requirement)) and name not in names:
             raise lacking("pyproject.toml", name, "uv.lock", "uv lock")
     command = "uv sync --frozen --no-dev"
-    if text is None or is_package or "workspace" in table(project, "tool", "uv"):
-        note = _ITSELF if text is not None else "uv.lock is the workspace's, above: installed at each build."
+    if home != look.root or is_package or "workspace" in table(project, "tool", "uv"):
+        above = f"uv.lock is that of the workspace in {home or 'the top'}: installed at each build."
+        note = _ITSELF if home == look.root else above
         return Install(manager="uv.lock", command=command, shared=False, notes=(note,), names=names)
     files = ("pyproject.toml", "uv.lock")
     return Install(manager="uv.lock", command=f"{command} --no-install-project", files=files, names=names)
+
+
+def _of_uv(look: Look) -> tuple[str, str] | None:
+    """The folder, itself or above, that has the lock, and its text."""
+    found = ((folder, files.read("uv.lock")) for folder, files in look.upward())
+    return next(((folder, text) for folder, text in found if text is not None), None)
 
 
 def _poetry(look: Look, project: Table, version: str) -> Install:
