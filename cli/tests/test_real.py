@@ -18,8 +18,8 @@ from tests.test_json import ANONYMOUS, CALLS, HELLO, IN_PROJECT
 
 PASSWORD = "three unlikely words"
 BY_SESSION = ("sessions", "me")
-ALONE = ("git credential", "me confirm-email")
-"""One speaks with git alone, the other says what only mail brings."""
+ALONE = ("git credential", "me confirm-email", "me two-factor confirm", "me two-factor disable")
+"""One speaks with git alone, the others say what only mail or an authenticator brings."""
 BROKEN = 'import os\nport = os.environ["PORT"]\nraise SystemExit("the reason is here")\n'
 SLOW = BROKEN.replace("raise", "import time; time.sleep(3600)\nraise")
 
@@ -52,7 +52,9 @@ def real(anonymous, home, installation, monkeypatch):
     (home / ".env").write_text("IMPORTED=yes\n")
 
     def call(*args):
-        said = f"{PASSWORD}\n{PASSWORD}\n" if args[:2] == ("me", "password") else f"{installation.token}\n"
+        said = (
+            f"{PASSWORD}\n{PASSWORD}\n" if "--password-stdin" in args and args[0] == "me" else f"{installation.token}\n"
+        )
         monkeypatch.setattr("sys.stdin", io.StringIO(said))
         if args[0] in BY_SESSION and os.environ["CYGNI_API_KEY"] == installation.token:
             monkeypatch.setenv("CYGNI_API_KEY", installation.session)

@@ -124,3 +124,24 @@ def test_a_password_is_reset_without_a_login(anonymous, api, stdin):
     assert anonymous("me", "reset-password", "--token", "t", "--url", api.url, "--password-stdin").code == 0
     assert api.requests[-1].json == {"resetToken": "t", "newPassword": "three unlikely words"}
     assert anonymous("me", "reset-password", "--url", api.url).code == 2
+
+
+def test_a_second_factor_is_asked_for(anonymous, api, home, stdin, answers):
+    def answer(seen):
+        return (
+            SIGNED_IN
+            if seen.json.get("otp") == "123456"
+            else Answer(status=401, error={**BAD.error, "code": "otp_required"})
+        )
+
+    api.on("POST", "/auth/login", answer)
+    call = ("login", "--url", api.url, "--email", "ada@example.com", "--password-stdin")
+    ran = anonymous(*call, "--json")
+    assert (ran.code, ran.json["error"]["code"]) == (2, "flag_needed")
+    assert "--otp" in ran.err
+    stdin.seek(0)
+    assert anonymous(*call, "--otp", "123456").code == 0
+    stdin.seek(0)
+    answers.append("123456")
+    assert anonymous(*call, interactive=True).code == 0
+    assert kept(home) == SESSION

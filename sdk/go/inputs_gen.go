@@ -206,7 +206,8 @@ type LeakedToken struct {
 type LoginInput struct {
 	Email string `json:"email"`
 	// 12 to 128 characters of any kind.
-	Password string `json:"password"`
+	Password string        `json:"password"`
+	Otp      Field[string] `json:"otp,omitempty"`
 }
 
 // MePatch is what the API is sent.
@@ -377,6 +378,24 @@ type TokenPatch struct {
 	// Addresses and networks (CIDR); none: any.
 	AllowedIPs Field[[]string] `json:"allowedIps,omitempty"`
 	Scopes     Field[[]string] `json:"scopes,omitempty"`
+}
+
+// TwoFactorConfirmInput is what the API is sent.
+type TwoFactorConfirmInput struct {
+	Otp string `json:"otp"`
+}
+
+// TwoFactorDisableInput is what the API is sent.
+type TwoFactorDisableInput struct {
+	// 12 to 128 characters of any kind.
+	CurrentPassword string `json:"currentPassword"`
+	Otp             string `json:"otp"`
+}
+
+// TwoFactorEnrollInput is what the API is sent.
+type TwoFactorEnrollInput struct {
+	// 12 to 128 characters of any kind.
+	CurrentPassword string `json:"currentPassword"`
 }
 
 // UploadInput is what the API is sent.

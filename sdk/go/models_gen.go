@@ -1432,6 +1432,30 @@ func (m RateLimitWindow) MarshalJSON() ([]byte, error) {
 	return encodeModel(plain(m), m.Extra)
 }
 
+// RecoveryCodes is what the API answers.
+type RecoveryCodes struct {
+	RecoveryCodes []string `json:"recoveryCodes"`
+
+	// Extra are the fields that this version does not know.
+	Extra map[string]json.RawMessage `json:"-"`
+	// LastResponse is the answer that this came with; nil inside of another model or of a list.
+	LastResponse *Response `json:"-"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
+func (m *RecoveryCodes) UnmarshalJSON(data []byte) error {
+	type plain RecoveryCodes
+	return decodeModel(data, (*plain)(m), &m.Extra)
+}
+
+// MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
+func (m RecoveryCodes) MarshalJSON() ([]byte, error) {
+	type plain RecoveryCodes
+	return encodeModel(plain(m), m.Extra)
+}
+
+func (m *RecoveryCodes) setLastResponse(response *Response) { m.LastResponse = response }
+
 // RequestLog is what the API answers.
 type RequestLog struct {
 	Method        string  `json:"method"`
@@ -1651,6 +1675,31 @@ func (m TokenWithSecret) MarshalJSON() ([]byte, error) {
 }
 
 func (m *TokenWithSecret) setLastResponse(response *Response) { m.LastResponse = response }
+
+// TwoFactorEnrollment is what the API answers.
+type TwoFactorEnrollment struct {
+	Secret     string `json:"secret"`
+	OtpauthURL string `json:"otpauthUrl"`
+
+	// Extra are the fields that this version does not know.
+	Extra map[string]json.RawMessage `json:"-"`
+	// LastResponse is the answer that this came with; nil inside of another model or of a list.
+	LastResponse *Response `json:"-"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
+func (m *TwoFactorEnrollment) UnmarshalJSON(data []byte) error {
+	type plain TwoFactorEnrollment
+	return decodeModel(data, (*plain)(m), &m.Extra)
+}
+
+// MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
+func (m TwoFactorEnrollment) MarshalJSON() ([]byte, error) {
+	type plain TwoFactorEnrollment
+	return encodeModel(plain(m), m.Extra)
+}
+
+func (m *TwoFactorEnrollment) setLastResponse(response *Response) { m.LastResponse = response }
 
 // Upload is what the API answers.
 type Upload struct {

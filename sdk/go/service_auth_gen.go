@@ -34,6 +34,30 @@ func (s *AuthService) ConfirmPasswordReset(ctx context.Context, body PasswordRes
 	return s.core.request(ctx, "POST", at("/v1/auth/password-reset/confirm"), RequestParams{Body: body}, options)
 }
 
+// ConfirmTwoFactor
+// Confirm the second factor by its first code; the answer is ten codes for when the device is gone.
+//
+// POST /v1/auth/two-factor/confirm, needs session
+func (s *AuthService) ConfirmTwoFactor(ctx context.Context, body TwoFactorConfirmInput, options ...CallOption) (*RecoveryCodes, error) {
+	return ask[RecoveryCodes](ctx, s.core, "POST", at("/v1/auth/two-factor/confirm"), RequestParams{Body: body}, options)
+}
+
+// DisableTwoFactor
+// Use no second factor any more; needs the password and a code, of the device or of recovery.
+//
+// POST /v1/auth/two-factor/disable, needs session
+func (s *AuthService) DisableTwoFactor(ctx context.Context, body TwoFactorDisableInput, options ...CallOption) (*Response, error) {
+	return s.core.request(ctx, "POST", at("/v1/auth/two-factor/disable"), RequestParams{Body: body}, options)
+}
+
+// EnrollTwoFactor
+// Begin to use a second factor: a secret for an authenticator, asked for once it is confirmed.
+//
+// POST /v1/auth/two-factor/enroll, needs session
+func (s *AuthService) EnrollTwoFactor(ctx context.Context, body TwoFactorEnrollInput, options ...CallOption) (*TwoFactorEnrollment, error) {
+	return ask[TwoFactorEnrollment](ctx, s.core, "POST", at("/v1/auth/two-factor/enroll"), RequestParams{Body: body}, options)
+}
+
 // Login
 // Sign in with a password: the answer is a session of twelve hours.
 //

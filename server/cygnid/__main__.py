@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     verb("setup-code", "a new code with which the owner registers, for whoever owns the data folder")
     reset = verb("reset-password", "what sets a new password of a user, to be handed over where no mail is sent")
     reset.add_argument("email", help="whose")
+    reset.add_argument("--remove-second-factor", action="store_true", help="for who lost it and the recovery codes")
     token = verb("token", "mint a token of the owner, for whoever owns the data folder")
     token.add_argument("--minutes", type=int, help="how long it is good for; without end by default")
     return parser

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cygni import OMIT, APIStatusError, login_file, read_login, resolve
+from cygni import OMIT, APIStatusError, AuthenticationError, login_file, read_login, resolve
 from cygni.types import Token
 from cygni_cli.client import Client
 from cygni_cli.command import command
@@ -29,11 +29,14 @@ if TYPE_CHECKING:
 @click.option("--token-stdin", is_flag=True, help="Read the token from stdin.")
 @click.option("--email", help="Sign in with this address and its password.")
 @click.option(PASSWORD_STDIN, is_flag=True, help="Read the password from stdin.")
-def login(ctx: Context, *, url: str | None, token_stdin: bool, email: str | None, password_stdin: bool) -> Result:
+@click.option("--otp", help="A code of the second factor, or a recovery code.")
+def login(
+    ctx: Context, *, url: str | None, token_stdin: bool, email: str | None, password_stdin: bool, otp: str | None
+) -> Result:
     """Keep the URL of an API and a token for it, after a look whether they fit."""
     if email is not None:
         url = url_of_api(ctx, url)
-        me = _sign_in(url, email, read_password(ctx, from_stdin=password_stdin))
+        me = _sign_in(ctx, url, email, read_password(ctx, from_stdin=password_stdin), otp)
         return _logged_in(me)
     token = sys.stdin.readline().strip() if token_stdin else None
     if token == "":
@@ -64,7 +67,7 @@ def register(
         name = name or ctx.ask("Name", flag="--name")
         password = read_password(ctx, from_stdin=password_stdin, new=True)
         client.auth.register(email=email, name=name, password=password, setup_code=setup_code or OMIT)
-    return _logged_in(_sign_in(url, email, password))
+    return _logged_in(_sign_in(ctx, url, email, password))
 
 
 @command(examples=["cygni logout"])
@@ -97,9 +100,15 @@ def shown(ctx: Context) -> Result:
     return Result({"apiUrl": ctx.client.base_url, **me.to_dict()}, lines)
 
 
-def _sign_in(url: str, email: str, password: str) -> Me:
+def _sign_in(ctx: Context, url: str, email: str, password: str, otp: str | None = None) -> Me:
     with Client("", url) as client:
-        session = client.auth.login(email=email, password=password)
+        try:
+            session = client.auth.login(email=email, password=password, otp=otp or OMIT)
+        except AuthenticationError as error:
+            if error.code != "otp_required" or otp is not None:
+                raise
+            otp = ctx.ask("Code of your second factor", flag="--otp")
+            session = client.auth.login(email=email, password=password, otp=otp)
     return keep(url, session.secret)
 
 

@@ -4,7 +4,7 @@ import click
 
 from cygni import OMIT
 from cygni_cli.client import Client
-from cygni_cli.command import NounGroup, command
+from cygni_cli.command import LazyGroup, NounGroup, command
 from cygni_cli.commands.login import shown
 from cygni_cli.context import Context
 from cygni_cli.login import PASSWORD_STDIN, read_password, url_of_api
@@ -19,6 +19,7 @@ me = NounGroup(
         "update": ("me:update", "Change your name or address."),
         "password": ("me:change_password", "Change your password."),
         "reset-password": ("me:reset_password", "Ask for a new password by mail, and set it."),
+        "two-factor": ("me:two_factor", "Ask for a second factor when you sign in, or no more."),
         "confirm-email": ("me:confirm_email", "Confirm your address with what was mailed."),
     },
 )
@@ -79,6 +80,46 @@ def reset_password(
         new = read_password(ctx, from_stdin=password_stdin, new=True)
         client.auth.confirm_password_reset(reset_token=token or "", new_password=new)
     return Result({"changed": True}, ["Your password is changed, and all sessions have ended"], ["cygni login"])
+
+
+two_factor = LazyGroup(
+    name="two-factor",
+    help="A code of an authenticator as second factor of signing in.",
+    places={
+        "enroll": ("me:enroll_two_factor", "Get the secret for an authenticator."),
+        "confirm": ("me:confirm_two_factor", "Confirm by the first code; prints the recovery codes."),
+        "disable": ("me:disable_two_factor", "Ask for no second factor any more."),
+    },
+)
+
+
+@command(examples=["cygni me two-factor enroll"])
+@click.option(PASSWORD_STDIN, is_flag=True, help="Read the password from stdin.")
+def enroll_two_factor(ctx: Context, *, password_stdin: bool) -> Result:
+    """Get the secret for an authenticator. It is asked for once it is confirmed."""
+    password = read_password(ctx, from_stdin=password_stdin)
+    made = ctx.client.auth.enroll_two_factor(current_password=password)
+    return Result(
+        made, [f"secret  {made.secret}", f"url     {made.otpauth_url}"], ["cygni me two-factor confirm <first code>"]
+    )
+
+
+@command(examples=["cygni me two-factor confirm 123456"])
+@click.argument("otp")
+def confirm_two_factor(ctx: Context, *, otp: str) -> Result:
+    """Confirm by the first code. The recovery codes are printed on stdout, this once."""
+    codes = ctx.client.auth.confirm_two_factor(otp=otp)
+    return Result(codes, list(codes.recovery_codes), ["Each lets you in once without the device. Keep them apart."])
+
+
+@command(examples=["cygni me two-factor disable --otp 123456"])
+@click.option("--otp", required=True, help="A code of the authenticator, or a recovery code.")
+@click.option(PASSWORD_STDIN, is_flag=True, help="Read the password from stdin.")
+def disable_two_factor(ctx: Context, *, otp: str, password_stdin: bool) -> Result:
+    """Ask for no second factor any more."""
+    password = read_password(ctx, from_stdin=password_stdin)
+    ctx.client.auth.disable_two_factor(current_password=password, otp=otp)
+    return Result({"enabled": False}, ["Your password alone lets you in now"])
 
 
 @command(examples=["cygni me confirm-email mB0m2Yt8…"])

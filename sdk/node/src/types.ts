@@ -696,6 +696,7 @@ export interface LoginInput {
   email: string;
   /** 12 to 128 characters of any kind. */
   password: string;
+  otp?: string | null | undefined;
 }
 
 export interface Me {
@@ -917,6 +918,10 @@ export interface RateLimitWindow {
   resetAt: string;
 }
 
+export interface RecoveryCodes {
+  recoveryCodes: string[];
+}
+
 export interface Redeploy {
   useCache?: boolean | undefined;
   refreshEnv?: boolean | undefined;
@@ -1061,6 +1066,26 @@ export interface TokenWithSecret {
   updatedAt: string;
   createdBy: string;
   secret: string;
+}
+
+export interface TwoFactorConfirmInput {
+  otp: string;
+}
+
+export interface TwoFactorDisableInput {
+  /** 12 to 128 characters of any kind. */
+  currentPassword: string;
+  otp: string;
+}
+
+export interface TwoFactorEnrollInput {
+  /** 12 to 128 characters of any kind. */
+  currentPassword: string;
+}
+
+export interface TwoFactorEnrollment {
+  secret: string;
+  otpauthUrl: string;
 }
 
 export interface Upload {

@@ -205,6 +205,13 @@ INPUTS: dict[str, dict[str, tuple[str, str]]] = {
         "allowed_ips": ("allowedIps", ""),
         "scopes": ("scopes", ""),
     },
+    "TwoFactorDisableInput": {
+        "current_password": ("currentPassword", ""),
+        "otp": ("otp", ""),
+    },
+    "TwoFactorEnrollInput": {
+        "current_password": ("currentPassword", ""),
+    },
     "UploadInput": {
         "size_bytes": ("sizeBytes", ""),
         "sha256": ("sha256", ""),

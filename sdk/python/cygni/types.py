@@ -1043,6 +1043,7 @@ class LoginInput(TypedDict, total=False):
     email: Required[str]
     password: Required[str]
     """12 to 128 characters of any kind."""
+    otp: str | None
 
 
 class Me(Model):
@@ -1389,6 +1390,14 @@ class RateLimitWindow(Model):
     }
 
 
+class RecoveryCodes(Model):
+    recovery_codes: list[str]
+
+    _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
+        "recovery_codes": ("recoveryCodes", None),
+    }
+
+
 class Redeploy(TypedDict, total=False):
     use_cache: bool
     refresh_env: bool
@@ -1625,6 +1634,31 @@ class TokenWithSecret(Model):
         "updated_at": ("updatedAt", time),
         "created_by": ("createdBy", None),
         "secret": ("secret", None),
+    }
+
+
+class TwoFactorConfirmInput(TypedDict, total=False):
+    otp: Required[str]
+
+
+class TwoFactorDisableInput(TypedDict, total=False):
+    current_password: Required[str]
+    """12 to 128 characters of any kind."""
+    otp: Required[str]
+
+
+class TwoFactorEnrollInput(TypedDict, total=False):
+    current_password: Required[str]
+    """12 to 128 characters of any kind."""
+
+
+class TwoFactorEnrollment(Model):
+    secret: str
+    otpauth_url: str
+
+    _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
+        "secret": ("secret", None),
+        "otpauth_url": ("otpauthUrl", None),
     }
 
 

@@ -13,3 +13,15 @@ CREATE TABLE mails (
     tries integer NOT NULL DEFAULT 0
 );
 CREATE INDEX mails_due ON mails (due_at) WHERE due_at IS NOT NULL;
+
+CREATE TABLE second_factors (
+    user_id text COLLATE "C" PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+    secret bytea NOT NULL,                             -- encrypted
+    confirmed_at timestamptz,                          -- null: not asked for yet
+    last_step bigint NOT NULL DEFAULT 0                -- of the last code that was taken: none is taken twice
+);
+CREATE TABLE recovery_codes (
+    user_id text COLLATE "C" NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    hash bytea NOT NULL,                               -- keyed: a code is short
+    PRIMARY KEY (user_id, hash)
+);

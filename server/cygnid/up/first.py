@@ -59,10 +59,10 @@ async def new_setup_code(pool: db.Pool) -> str:
         return await give_setup_code(tx, await _owner(tx))
 
 
-async def new_reset_token(pool: db.Pool, email: str) -> str:
+async def new_reset_token(pool: db.Pool, email: str, *, keep_second_factor: bool = True) -> str:
     """With it somebody sets a new password, where no mail can bring it to them. Raises NotFound."""
     async with db.begin(pool) as tx:
-        return await give_reset(tx, email.strip().lower())
+        return await give_reset(tx, email.strip().lower(), keep_second_factor=keep_second_factor)
 
 
 async def _owner(tx: db.Tx) -> str:

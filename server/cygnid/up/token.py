@@ -39,9 +39,9 @@ def setup_code(data: Path, *, as_json: bool) -> int:
     return 0
 
 
-def reset_password(data: Path, *, email: str, as_json: bool) -> int:
+def reset_password(data: Path, *, email: str, keep_second_factor: bool, as_json: bool) -> int:
     """Print what sets a new password of this user. Raises Unsuitable, NotFound."""
-    token = _ask(data, lambda pool: new_reset_token(pool, email))
+    token = _ask(data, lambda pool: new_reset_token(pool, email, keep_second_factor=keep_second_factor))
     print(json.dumps({"resetToken": token}) if as_json else token)
     return 0
 

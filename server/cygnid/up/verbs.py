@@ -104,7 +104,12 @@ def setup_code(args: Namespace) -> int:
 def reset_password(args: Namespace) -> int:
     from cygnid.up.token import reset_password
 
-    return reset_password(data_folder(args.data_dir), email=args.email, as_json=args.json)
+    return reset_password(
+        data_folder(args.data_dir),
+        email=args.email,
+        keep_second_factor=not args.remove_second_factor,
+        as_json=args.json,
+    )
 
 
 def token(args: Namespace) -> int:

@@ -94,6 +94,11 @@ class World:
                 json={"resetToken": RESET_LINK, "newPassword": "five rather odd words here"},
             ),
             "auth.confirmEmail": Request(path="/auth/email/confirm", json={"confirmationToken": CONFIRM_LINK}),
+            "auth.enrollTwoFactor": Request(path="/auth/two-factor/enroll", json={"currentPassword": PASSWORD}),
+            "auth.confirmTwoFactor": Request(path="/auth/two-factor/confirm", json={"otp": "123456"}),
+            "auth.disableTwoFactor": Request(
+                path="/auth/two-factor/disable", json={"currentPassword": PASSWORD, "otp": "123456"}
+            ),
             "me.update": Request(path="/me", json={"name": "Ada"}),
             "sessions.list": Request(path="/auth/sessions"),
             "sessions.deleteOthers": Request(path="/auth/sessions"),

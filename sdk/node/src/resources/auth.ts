@@ -3,7 +3,7 @@
 import type { RequestOptions } from "../_runtime/call.js";
 import type { WithResponse } from "../_runtime/response.js";
 import { Resource } from "../_runtime/resource.js";
-import type { AuthMethods, EmailConfirmInput, LoginInput, PasswordInput, PasswordResetConfirmInput, PasswordResetInput, RegisterInput, TokenWithSecret, User } from "../types.js";
+import type { AuthMethods, EmailConfirmInput, LoginInput, PasswordInput, PasswordResetConfirmInput, PasswordResetInput, RecoveryCodes, RegisterInput, TokenWithSecret, TwoFactorConfirmInput, TwoFactorDisableInput, TwoFactorEnrollInput, TwoFactorEnrollment, User } from "../types.js";
 
 export class AuthResource extends Resource {
   /** Change your password; your other sessions end. Needs `session`. */
@@ -19,6 +19,24 @@ export class AuthResource extends Resource {
   /** Set a new password with what was mailed; all of the user's sessions end. */
   confirmPasswordReset(params: PasswordResetConfirmInput, options?: RequestOptions): Promise<void> {
     return this.caller.callForNothing({ method: "POST", path: "/v1/auth/password-reset/confirm", body: params }, options);
+  }
+
+  /**
+   * Confirm the second factor by its first code; the answer is ten codes for when the device is gone. Needs
+   * `session`.
+   */
+  confirmTwoFactor(params: TwoFactorConfirmInput, options?: RequestOptions): Promise<WithResponse<RecoveryCodes>> {
+    return this.caller.call<RecoveryCodes>({ method: "POST", path: "/v1/auth/two-factor/confirm", body: params }, options);
+  }
+
+  /** Use no second factor any more; needs the password and a code, of the device or of recovery. Needs `session`. */
+  disableTwoFactor(params: TwoFactorDisableInput, options?: RequestOptions): Promise<void> {
+    return this.caller.callForNothing({ method: "POST", path: "/v1/auth/two-factor/disable", body: params }, options);
+  }
+
+  /** Begin to use a second factor: a secret for an authenticator, asked for once it is confirmed. Needs `session`. */
+  enrollTwoFactor(params: TwoFactorEnrollInput, options?: RequestOptions): Promise<WithResponse<TwoFactorEnrollment>> {
+    return this.caller.call<TwoFactorEnrollment>({ method: "POST", path: "/v1/auth/two-factor/enroll", body: params }, options);
   }
 
   /** Sign in with a password: the answer is a session of twelve hours. */

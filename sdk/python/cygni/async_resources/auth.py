@@ -81,11 +81,77 @@ class AsyncAuth(AsyncResource):
             options=options,
         )
 
+    async def confirm_two_factor(
+        self,
+        *,
+        otp: str,
+        options: Options | None = None,
+    ) -> t.RecoveryCodes:
+        """Confirm the second factor by its first code; the answer is ten codes for when the device is gone.
+
+        Needs the permission `session`.
+        """
+        return await self._call(
+            "POST",
+            "/auth/two-factor/confirm",
+            "RecoveryCodes",
+            body={
+                "otp": otp,
+            },
+            options=options,
+        )
+
+    async def disable_two_factor(
+        self,
+        *,
+        current_password: str,
+        otp: str,
+        options: Options | None = None,
+    ) -> None:
+        """Use no second factor any more; needs the password and a code, of the device or of recovery.
+
+        current_password: 12 to 128 characters of any kind.
+
+        Needs the permission `session`.
+        """
+        return await self._call_none(
+            "POST",
+            "/auth/two-factor/disable",
+            body={
+                "currentPassword": current_password,
+                "otp": otp,
+            },
+            options=options,
+        )
+
+    async def enroll_two_factor(
+        self,
+        *,
+        current_password: str,
+        options: Options | None = None,
+    ) -> t.TwoFactorEnrollment:
+        """Begin to use a second factor: a secret for an authenticator, asked for once it is confirmed.
+
+        current_password: 12 to 128 characters of any kind.
+
+        Needs the permission `session`.
+        """
+        return await self._call(
+            "POST",
+            "/auth/two-factor/enroll",
+            "TwoFactorEnrollment",
+            body={
+                "currentPassword": current_password,
+            },
+            options=options,
+        )
+
     async def login(
         self,
         *,
         email: str,
         password: str,
+        otp: str | None | Omit = OMIT,
         options: Options | None = None,
     ) -> t.TokenWithSecret:
         """Sign in with a password: the answer is a session of twelve hours.
@@ -99,6 +165,7 @@ class AsyncAuth(AsyncResource):
             body={
                 "email": email,
                 "password": password,
+                "otp": otp,
             },
             options=options,
         )
@@ -181,6 +248,9 @@ class AsyncRawAuth:
         self.change_password = raw_async(resource.change_password)
         self.confirm_email = raw_async(resource.confirm_email)
         self.confirm_password_reset = raw_async(resource.confirm_password_reset)
+        self.confirm_two_factor = raw_async(resource.confirm_two_factor)
+        self.disable_two_factor = raw_async(resource.disable_two_factor)
+        self.enroll_two_factor = raw_async(resource.enroll_two_factor)
         self.login = raw_async(resource.login)
         self.logout = raw_async(resource.logout)
         self.methods = raw_async(resource.methods)

@@ -81,11 +81,77 @@ class Auth(Resource):
             options=options,
         )
 
+    def confirm_two_factor(
+        self,
+        *,
+        otp: str,
+        options: Options | None = None,
+    ) -> t.RecoveryCodes:
+        """Confirm the second factor by its first code; the answer is ten codes for when the device is gone.
+
+        Needs the permission `session`.
+        """
+        return self._call(
+            "POST",
+            "/auth/two-factor/confirm",
+            "RecoveryCodes",
+            body={
+                "otp": otp,
+            },
+            options=options,
+        )
+
+    def disable_two_factor(
+        self,
+        *,
+        current_password: str,
+        otp: str,
+        options: Options | None = None,
+    ) -> None:
+        """Use no second factor any more; needs the password and a code, of the device or of recovery.
+
+        current_password: 12 to 128 characters of any kind.
+
+        Needs the permission `session`.
+        """
+        return self._call_none(
+            "POST",
+            "/auth/two-factor/disable",
+            body={
+                "currentPassword": current_password,
+                "otp": otp,
+            },
+            options=options,
+        )
+
+    def enroll_two_factor(
+        self,
+        *,
+        current_password: str,
+        options: Options | None = None,
+    ) -> t.TwoFactorEnrollment:
+        """Begin to use a second factor: a secret for an authenticator, asked for once it is confirmed.
+
+        current_password: 12 to 128 characters of any kind.
+
+        Needs the permission `session`.
+        """
+        return self._call(
+            "POST",
+            "/auth/two-factor/enroll",
+            "TwoFactorEnrollment",
+            body={
+                "currentPassword": current_password,
+            },
+            options=options,
+        )
+
     def login(
         self,
         *,
         email: str,
         password: str,
+        otp: str | None | Omit = OMIT,
         options: Options | None = None,
     ) -> t.TokenWithSecret:
         """Sign in with a password: the answer is a session of twelve hours.
@@ -99,6 +165,7 @@ class Auth(Resource):
             body={
                 "email": email,
                 "password": password,
+                "otp": otp,
             },
             options=options,
         )
@@ -181,6 +248,9 @@ class RawAuth:
         self.change_password = raw(resource.change_password)
         self.confirm_email = raw(resource.confirm_email)
         self.confirm_password_reset = raw(resource.confirm_password_reset)
+        self.confirm_two_factor = raw(resource.confirm_two_factor)
+        self.disable_two_factor = raw(resource.disable_two_factor)
+        self.enroll_two_factor = raw(resource.enroll_two_factor)
         self.login = raw(resource.login)
         self.logout = raw(resource.logout)
         self.methods = raw(resource.methods)

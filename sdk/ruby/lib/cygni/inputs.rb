@@ -143,7 +143,8 @@ module Cygni
     },
     "LoginInput" => {
       email: ["email", nil],
-      password: ["password", nil]
+      password: ["password", nil],
+      otp: ["otp", nil]
     },
     "MePatch" => {
       name: ["name", nil],
@@ -257,6 +258,16 @@ module Cygni
       name: ["name", nil],
       allowed_ips: ["allowedIps", nil],
       scopes: ["scopes", nil]
+    },
+    "TwoFactorConfirmInput" => {
+      otp: ["otp", nil]
+    },
+    "TwoFactorDisableInput" => {
+      current_password: ["currentPassword", nil],
+      otp: ["otp", nil]
+    },
+    "TwoFactorEnrollInput" => {
+      current_password: ["currentPassword", nil]
     },
     "UploadInput" => {
       size_bytes: ["sizeBytes", nil],

@@ -544,6 +544,11 @@ module Cygni
       field(:reset_at, "resetAt") { time }
     end
 
+    # RecoveryCodes, as the API says it.
+    class RecoveryCodes < Model
+      field(:recovery_codes, "recoveryCodes")
+    end
+
     # RequestLog, as the API says it.
     class RequestLog < Model
       field(:method_, "method")
@@ -639,6 +644,12 @@ module Cygni
       field(:updated_at, "updatedAt") { time }
       field(:created_by, "createdBy")
       field(:secret)
+    end
+
+    # TwoFactorEnrollment, as the API says it.
+    class TwoFactorEnrollment < Model
+      field(:secret)
+      field(:otpauth_url, "otpauthUrl")
     end
 
     # Upload, as the API says it.

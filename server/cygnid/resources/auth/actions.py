@@ -80,9 +80,10 @@ async def give_setup_code(tx: Tx, user_id: str) -> str:
 
 
 async def sign_in(
-    tx: Tx, user: UserRow, *, client: str, ip: str | None, request_id: str, how: str
+    tx: Tx, user: UserRow, *, client: str, ip: str | None, request_id: str, how: str, factor: str | None = None
 ) -> tuple[TokenRow, str]:
-    """A session of twelve hours, and its secret. `how`: password, device, or the provider who vouched for them."""
+    """A session of twelve hours, and its secret. `how`: password, device, or the provider who vouched for them;
+    `factor`: the second one that was used."""
     scopes = ("*", Permission.INSTANCE_ADMIN.value) if user.is_instance_admin else ("*",)
     new = tokens.NewToken(kind="session", name=_name(client), scopes=scopes, expires_at=clock.now() + SESSION_LASTS)
     row, secret = await tokens.store(tx, new, user_id=user.id, created_by=user.id)
@@ -91,7 +92,7 @@ async def sign_in(
         acting(user, ip=ip, session_id=row.id),
         UserEvent.SIGNED_IN,
         user,
-        data={"sessionId": row.id, "method": how},
+        data={"sessionId": row.id, "method": how, "secondFactor": factor},
         request_id=request_id,
     )
     return row, secret

@@ -11,7 +11,7 @@ from cygnid.core.db import Tx
 from cygnid.core.errors import NotFound, ValidationError
 from cygnid.core.http import Services
 from cygnid.core.outbox import Letter
-from cygnid.resources.auth import letters, one_time, queries
+from cygnid.resources.auth import letters, one_time, queries, second_factor
 from cygnid.resources.auth.actions import acting, again, end, set_password
 from cygnid.resources.auth.schemas import MePatch
 from cygnid.resources.tokens.me import me
@@ -44,7 +44,7 @@ async def ask_for_reset(tx: Tx, services: Services, email: str) -> None:
         await mail(tx, services, letter, good_for=one_time.LASTS["passwordReset"])
 
 
-async def give_reset(tx: Tx, email: str) -> str:
+async def give_reset(tx: Tx, email: str, *, keep_second_factor: bool = True) -> str:
     """The same for whoever runs the installation, to hand over. Raises NotFound."""
     user = await user_of_email(tx, email)
     if user is None:
@@ -52,6 +52,8 @@ async def give_reset(tx: Tx, email: str) -> str:
     secret = one_time.link()
     await one_time.give(tx, "passwordReset", secret, user_id=user.id)
     await users.record(tx, SYSTEM, UserEvent.UPDATED, user, data={"passwordReset": "given"})
+    if user.two_factor_enabled and not keep_second_factor:
+        await _set_two_factor(tx, SYSTEM, user, is_on=False)
     return secret
 
 
@@ -125,6 +127,30 @@ async def update_me(
     if user.email is not None and user.email != patch.email:
         letter = letters.address_changes(services.settings, user.email, patch.email)
         await mail(tx, services, letter, good_for=_NOTICE_GOOD_FOR)
+
+
+async def own(tx: Tx, actor: Actor) -> UserRow:
+    """The caller, locked until the transaction ends."""
+    return await again(tx, actor.user_id or "")
+
+
+async def set_two_factor(tx: Tx, services: Services, actor: Actor, *, is_on: bool, request_id: str) -> None:
+    """Whether a second factor is asked for; who it was is told by mail."""
+    user = await own(tx, actor)
+    await _set_two_factor(tx, actor, user, is_on=is_on, request_id=request_id)
+    if user.email is not None:
+        letter = letters.second_factor_changed(services.settings, user.email, is_on=is_on)
+        await mail(tx, services, letter, good_for=_NOTICE_GOOD_FOR)
+
+
+async def _set_two_factor(tx: Tx, actor: Actor, user: UserRow, *, is_on: bool, request_id: str | None = None) -> None:
+    if not is_on:
+        await second_factor.remove(tx, user.id)
+    await tx.execute(
+        "UPDATE users SET two_factor_enabled = $2, updated_at = $3 WHERE id = $1", user.id, is_on, clock.now()
+    )
+    event = UserEvent.TWO_FACTOR_ENABLED if is_on else UserEvent.TWO_FACTOR_DISABLED
+    await users.record(tx, actor, event, user, request_id=request_id)
 
 
 async def mail(tx: Tx, services: Services, letter: Letter, *, good_for: timedelta) -> None:

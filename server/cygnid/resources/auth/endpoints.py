@@ -7,12 +7,13 @@ from cygnid.core.db import Read, Tx, begin
 from cygnid.core.errors import NotFound, RateLimited, ValidationError
 from cygnid.core.http import Answer, Call, operation
 from cygnid.core.schemas import Page
-from cygnid.resources.auth import actions, passwords, queries
+from cygnid.resources.auth import actions, passwords, queries, second_factor
 from cygnid.resources.auth.credentials import ask_to_confirm
 from cygnid.resources.auth.schemas import (
     AuthMethods,
     InvalidCredentials,
     LoginInput,
+    OtpRequired,
     RegisterInput,
     RegistrationClosed,
     SessionsQuery,
@@ -90,7 +91,7 @@ async def register(call: Call, data: RegisterInput) -> Answer:
     id="auth.login",
     needs="public",
     answers=TokenWithSecret,
-    errors=[InvalidCredentials, RateLimited],
+    errors=[InvalidCredentials, OtpRequired, RateLimited],
     replayable=False,
     example={"email": "ada@example.com", "password": "three unlikely words"},
 )
@@ -109,11 +110,19 @@ async def login(call: Call, data: LoginInput) -> Answer:
         if user is not None and is_right and await queries.password_to_hold(tx, user.id) == kept:
             if renewed is not None:
                 await actions.set_password(tx, user.id, renewed)
-            await attempt.succeeded(tx)
-            row, secret = await actions.sign_in(
-                tx, user, client=call.client, ip=ip, request_id=call.request_id, how="password"
-            )
-            return _with_secret(row, secret)
+            factor, is_enough = None, not user.two_factor_enabled
+            if user.two_factor_enabled and data.otp is not None:
+                factor = await second_factor.take(tx, services.secrets, user.id, data.otp)
+                is_enough = factor is not None
+            if is_enough:
+                await attempt.succeeded(tx)
+                row, secret = await actions.sign_in(
+                    tx, user, client=call.client, ip=ip, request_id=call.request_id, how="password", factor=factor
+                )
+                return _with_secret(row, secret)
+            if data.otp is None:
+                # counted as an attempt: who has the password alone learns once that it is right
+                raise OtpRequired(headers={"WWW-Authenticate": "Bearer"})
         await actions.note_failure(tx, user, ip=ip, request_id=call.request_id)
     raise InvalidCredentials(headers={"WWW-Authenticate": "Bearer"})
 

@@ -46,6 +46,13 @@ def password_changed(settings: Settings, email: str) -> Letter:
     )
 
 
+def second_factor_changed(settings: Settings, email: str, *, is_on: bool) -> Letter:
+    what = "is asked for" if is_on else "is not asked for any more"
+    return _letter(
+        settings, email, "Your second factor was changed", f"When you sign in, a second factor {what}.\n\n{_NOT_YOU}"
+    )
+
+
 def _way(settings: Settings, page: str, command: str) -> str:
     if settings.dashboard_url:
         return f"{settings.dashboard_url.rstrip('/')}/{page}"

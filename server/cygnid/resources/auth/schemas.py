@@ -18,6 +18,7 @@ Password = Annotated[str, Meta(max_length=MAX_PASSWORD, description="12 to 128 c
 """In requests; `passwords.check` has the rules of a new one."""
 Code = Annotated[str, Meta(min_length=1, max_length=200)]
 
+Otp = Annotated[str, Meta(min_length=1, max_length=40)]
 _EMAIL = re.compile(r"[^\s@\"(),:;<>\[\\\]]{1,64}@[^\s@\"(),:;<>\[\\\]]{1,255}\.[^\s@.\"(),:;<>\[\\\]]{1,63}")
 
 
@@ -45,6 +46,13 @@ class InvalidCredentials(Unauthorized):
     hint = "Try again, or ask for a new password: POST /v1/auth/password-reset."
 
 
+class OtpRequired(Unauthorized):
+    """The password is right; a code of the second factor is needed too."""
+
+    code = "otp_required"
+    hint = "Send it as otp, or one of the recovery codes."
+
+
 class RegistrationClosed(Forbidden):
     """Nobody registers here by themselves."""
 
@@ -63,6 +71,8 @@ class RegisterInput(In, frozen=True, kw_only=True):
 class LoginInput(In, frozen=True, kw_only=True):
     email: Annotated[str, Meta(max_length=300)]
     password: Password
+    otp: Otp | None = None
+    """Of the second factor, where there is one; a recovery code does too."""
 
 
 class PasswordInput(In, frozen=True, kw_only=True):
@@ -81,6 +91,31 @@ class PasswordResetConfirmInput(In, frozen=True, kw_only=True):
 
 class EmailConfirmInput(In, frozen=True, kw_only=True):
     confirmation_token: Code
+
+
+class TwoFactorEnrollInput(In, frozen=True, kw_only=True):
+    current_password: Password
+
+
+class TwoFactorConfirmInput(In, frozen=True, kw_only=True):
+    otp: Otp
+
+
+class TwoFactorDisableInput(In, frozen=True, kw_only=True):
+    current_password: Password
+    otp: Otp
+
+
+class TwoFactorEnrollment(Out, frozen=True, kw_only=True):
+    secret: str
+    """To be typed into an authenticator."""
+    otpauth_url: str
+    """The same, to be shown as a picture."""
+
+
+class RecoveryCodes(Out, frozen=True, kw_only=True):
+    recovery_codes: list[str]
+    """Each lets its user in once, in place of a code of the device. They are not shown again."""
 
 
 class MePatch(In, frozen=True, kw_only=True):

@@ -16,6 +16,8 @@ class UserEvent(StrEnum):
     SIGN_IN_FAILED = "user.sign_in_failed"
     SIGNED_OUT = "user.signed_out"
     PASSWORD_CHANGED = "user.password_changed"  # noqa: S105  an event
+    TWO_FACTOR_ENABLED = "user.two_factor_enabled"
+    TWO_FACTOR_DISABLED = "user.two_factor_disabled"
     SESSION_REVOKED = "session.revoked"
 
 

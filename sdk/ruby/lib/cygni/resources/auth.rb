@@ -51,17 +51,67 @@ module Cygni
         )
       end
 
+      # Confirm the second factor by its first code; the answer is ten codes for when the device is gone.
+      #
+      # Needs the permission `session`.
+      def confirm_two_factor(otp:, options: {})
+        ask_model(
+          "POST",
+          "/auth/two-factor/confirm",
+          Models::RecoveryCodes,
+          body: {
+            "otp" => otp
+          },
+          options: options
+        )
+      end
+
+      # Use no second factor any more; needs the password and a code, of the device or of recovery.
+      #
+      # current_password: 12 to 128 characters of any kind.
+      #
+      # Needs the permission `session`.
+      def disable_two_factor(current_password:, otp:, options: {})
+        ask_nothing(
+          "POST",
+          "/auth/two-factor/disable",
+          body: {
+            "currentPassword" => current_password,
+            "otp" => otp
+          },
+          options: options
+        )
+      end
+
+      # Begin to use a second factor: a secret for an authenticator, asked for once it is confirmed.
+      #
+      # current_password: 12 to 128 characters of any kind.
+      #
+      # Needs the permission `session`.
+      def enroll_two_factor(current_password:, options: {})
+        ask_model(
+          "POST",
+          "/auth/two-factor/enroll",
+          Models::TwoFactorEnrollment,
+          body: {
+            "currentPassword" => current_password
+          },
+          options: options
+        )
+      end
+
       # Sign in with a password: the answer is a session of twelve hours.
       #
       # password: 12 to 128 characters of any kind.
-      def login(email:, password:, options: {})
+      def login(email:, password:, otp: OMIT, options: {})
         ask_model(
           "POST",
           "/auth/login",
           Models::TokenWithSecret,
           body: {
             "email" => email,
-            "password" => password
+            "password" => password,
+            "otp" => otp
           },
           options: options
         )
