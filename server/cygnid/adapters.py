@@ -28,6 +28,7 @@ from cygnid.sandbox.targets import Targets
 from cygnid.settings import InvalidSetting, Settings
 from cygnid.source.archive import ArchiveSource
 from cygnid.source.git import GitSource
+from cygnid.source.git_submodules import Allowed
 from cygnid.source.git_work import GitLimits
 from cygnid.source.repositories import Repositories
 from cygnid.source.repository_spec import RepositoryLimits
@@ -130,7 +131,15 @@ def _source(settings: Settings, sandbox: Sandbox) -> GitSource:
         file_root=settings.git_file_root,
         ca_file=Path(authorities) if authorities else None,
         limits=GitLimits(seconds=settings.git_timeout_seconds, max_bytes=settings.git_max_bytes),
+        submodules=_submodules(settings.git_submodules),
     )
+
+
+def _submodules(text: str) -> Allowed:
+    try:
+        return Allowed(_words(text))
+    except ValueError as problem:
+        raise InvalidSetting(f"CYGNI_GIT_SUBMODULES: {problem}") from problem
 
 
 def builder_of(settings: Settings, found: Programs, sandbox: Sandbox) -> ProcessBuilder:

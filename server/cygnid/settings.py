@@ -101,6 +101,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     git_file_root: Annotated[
         Path | None, Meta(description="A folder below which file:/// repositories may be deployed; none: nowhere.")
     ] = None
+    git_submodules: Annotated[
+        str,
+        Meta(
+            description="Hosts and paths on them, by commas, whose repositories are fetched as submodules: host/path."
+        ),
+    ] = ""
     git_poll_seconds: Annotated[
         float, Meta(description="How often a project's repository is asked for new commits.", gt=0)
     ] = 60.0

@@ -31,6 +31,8 @@ from cygnid.source.base import (
     SourceUnavailable,
     Tree,
 )
+from cygnid.source.git_grafting import Entry, Grafting
+from cygnid.source.git_submodules import Allowed
 from cygnid.source.git_url import BadUrl, GitUrl, parse
 from cygnid.source.git_work import GitLimits, Work, run_folder, sandbox_name
 
@@ -43,7 +45,8 @@ _LFS_SIZES = range(len(command.LFS), 1024)
 
 class GitSource:
     """`folder` is where it works; the user `uid` must be able to enter it. `targets` says where it may connect,
-    `file_root` below which folder `file:///` may lead. `ca_file`: certificate authorities beside the usual ones."""
+    `file_root` below which folder `file:///` may lead. `ca_file`: certificate authorities beside the usual ones.
+    `submodules`: which of them are fetched; none otherwise."""
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class GitSource:
         file_root: Path | None = None,
         ca_file: Path | None = None,
         limits: GitLimits | None = None,
+        submodules: Allowed | None = None,
     ) -> None:
         self._archives = archives
         self._sandbox = sandbox
@@ -65,6 +69,7 @@ class GitSource:
         self._file_root = file_root
         self._ca_file = ca_file
         self._limits = limits or GitLimits()
+        self._submodules = submodules or Allowed()
         self._can_pin = False
 
     async def fetch(self, spec: ArchiveSpec | GitSpec, into: Path) -> Tree:
@@ -75,12 +80,17 @@ class GitSource:
             commit = await self._commit(work, sha)
             listing = await self._listing(work, sha)
             changed = None if spec.since is None else await self._changed(work, spec.since, sha)
-            packed = await work.run(*command.ARCHIVE, sha, output="tree.tar")
+            known_hosts = work.known_hosts()
+            grafting = Grafting(
+                work, self._submodules, connect=self._connected, fetch=self._fetched_commit, listing=self._listing
+            )
+            whole, listing = await grafting.graft(sha, listing)
+            packed = await work.run(*command.ARCHIVE, whole, output="tree.tar")
             if packed.code != 0:
                 raise SourceInvalid("The repository has what git refuses.", hint=command.cleaned(packed.errors))
             tree = await self._unpacked(run_folder(work.folder) / "tree.tar", into)
-            notes = await asyncio.to_thread(_notes, tree.path, listing)
-            return replace(tree, commit=commit, notes=notes, changed=changed, known_hosts=work.known_hosts())
+            notes = (*grafting.notes, *await asyncio.to_thread(_notes, tree.path, listing))
+            return replace(tree, commit=commit, notes=notes, changed=changed, known_hosts=known_hosts)
 
     async def heads(self, repository: GitRepository, branches: Collection[str], *, name: str) -> Heads:
         async with self._work(repository, name) as work:
@@ -122,6 +132,17 @@ class GitSource:
             raise SourceUnavailable(f"The repository could not be fetched: {error.strerror}") from error
         finally:
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+
+    async def _connected(self, work: Work, remote: GitRemote) -> Work:
+        """The same work, that goes to another repository."""
+        target, mounts, url = await self._target(remote)
+        other = replace(work, target=target, mounts=mounts, url=url, remote=remote)
+        await self._require_pinning(other)
+        return other
+
+    async def _fetched_commit(self, work: Work, sha: str) -> str:
+        assert work.remote is not None
+        return await self._fetched(work, GitSpec(repository=work.remote, commit=sha))
 
     async def _require_pinning(self, work: Work) -> None:
         """An older git would leave out what it does not know, and resolve the host by itself."""
@@ -205,13 +226,13 @@ class GitSource:
             committed_at=datetime.fromtimestamp(min(int(seconds), 1 << 36), UTC),
         )
 
-    async def _listing(self, work: Work, sha: str) -> list[tuple[str, int, str]]:
-        """(mode, size, path) of all that it holds, before anything of it is written: trees may name each other until
+    async def _listing(self, work: Work, sha: str) -> list[Entry]:
+        """All that it holds, before anything of it is written: trees may name each other until
         there are more entries than any disk has room for."""
         said = await work.run(*command.LIST, sha, limit=_LISTING_BYTES)
         if said.code != 0 and len(said.output) < _LISTING_BYTES:
             raise SourceInvalid("The repository cannot be read.", hint=command.cleaned(said.errors))
-        listing: list[tuple[str, int, str]] = []
+        listing: list[Entry] = []
         limits, total = self._archives.limits, 0
         for entry in said.output.split(b"\0"):
             about, _, path = entry.partition(b"\t")
@@ -219,7 +240,8 @@ class GitSource:
             if len(words) == 4:
                 size = int(words[3]) if words[3].isdigit() else 0
                 total += size
-                listing.append((words[0].decode(), size, path.decode("utf-8", "surrogateescape")))
+                mode, object_id = words[0].decode(), words[2].decode()
+                listing.append(Entry(mode, size, path.decode("utf-8", "surrogateescape"), object_id))
         if len(listing) > limits.max_entries or len(said.output) >= _LISTING_BYTES:
             raise SourceInvalid(f"The repository has more than {limits.max_entries} files.")
         if total > limits.max_bytes:
@@ -247,22 +269,20 @@ def _refs(output: bytes) -> list[tuple[str, str]]:
     return [(words[0], words[1]) for words in lines if len(words) == 2]
 
 
-def _notes(tree: Path, listing: Sequence[tuple[str, int, str]]) -> tuple[str, ...]:
+def _notes(tree: Path, listing: Sequence[Entry]) -> tuple[str, ...]:
     """What the repository names and the tree does not have."""
-    found: list[str] = []
-    modules = [path for mode, _, path in listing if mode == "160000"]
-    if modules:
-        found.append(f"submodules are not fetched, their folders are empty: {_few(modules)}")
-    if any(path.rpartition("/")[2] == ".gitattributes" for _, _, path in listing):
-        pointers = [
-            path for mode, size, path in listing if mode != "120000" and size in _LFS_SIZES and _is_pointer(tree / path)
-        ]
-        if pointers:
-            found.append(
-                f"kept in Git LFS, so only their pointers are here: {_few(pointers)}. Commit the files themselves"
-                " (git lfs migrate export), or deploy the folder that has them: cygni deploy"
-            )
-    return tuple(found)
+    if not any(entry.path.rpartition("/")[2] == ".gitattributes" for entry in listing):
+        return ()
+    pointers = [
+        entry.path
+        for entry in listing
+        if entry.mode != "120000" and entry.size in _LFS_SIZES and _is_pointer(tree / entry.path)
+    ]
+    note = (
+        f"kept in Git LFS, so only their pointers are here: {_few(pointers)}. Commit the files themselves"
+        " (git lfs migrate export), or deploy the folder that has them: cygni deploy"
+    )
+    return (note,) if pointers else ()
 
 
 def _is_pointer(path: Path) -> bool:

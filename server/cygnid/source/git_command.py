@@ -40,7 +40,7 @@ def config(target: Target, remote: GitRemote | None, *, ca_file: str | None = No
         ("safe", {"directory": "*"}),  # one of ours belongs to another user
         ("protocol", {"version": "2", "allow": "never"}),
         (f'protocol "{url.scheme}"', {"allow": "always"}),
-        ("fetch", {"recurseSubmodules": "false", "writeCommitGraph": "false", "unpackLimit": "1"}),
+        ("fetch", {"recurseSubmodules": "false", "writeCommitGraph": "false", "unpackLimit": "1", **_quiet(target)}),
         ("transfer", {"bundleURI": "false", "credentialsInUrl": "die"}),
         ("gc", {"auto": "0"}),
         ("maintenance", {"auto": "false"}),
@@ -61,6 +61,11 @@ def config(target: Target, remote: GitRemote | None, *, ca_file: str | None = No
         lines.append(f"[{section}]")
         lines += [f"\t{name} = {_quoted(value)}" for name, value in values.items()]
     return ("\n".join(lines) + "\n").encode()
+
+
+def _quiet(target: Target) -> dict[str, str]:
+    """The host of a submodule is not told which commits are here already."""
+    return {"negotiationAlgorithm": "noop"} if target.addresses else {}
 
 
 def environment(target: Target, remote: GitRemote | None) -> dict[str, str]:
