@@ -16,14 +16,17 @@ type Client struct {
 	GitConnections *GitConnectionsService
 	Grants         *GrantsService
 	Instances      *InstancesService
+	Invitations    *InvitationsService
 	Logs           *LogsService
 	Me             *MeService
+	Members        *MembersService
 	Permissions    *PermissionsService
 	Platform       *PlatformService
 	Processes      *ProcessesService
 	Projects       *ProjectsService
 	Roles          *RolesService
 	Sessions       *SessionsService
+	Teams          *TeamsService
 	Tokens         *TokensService
 	Uploads        *UploadsService
 }
@@ -45,14 +48,17 @@ func NewClient(options ...ClientOption) (*Client, error) {
 		GitConnections: &GitConnectionsService{core},
 		Grants:         &GrantsService{core},
 		Instances:      &InstancesService{core},
+		Invitations:    &InvitationsService{core},
 		Logs:           &LogsService{core},
 		Me:             &MeService{core},
+		Members:        &MembersService{core},
 		Permissions:    &PermissionsService{core},
 		Platform:       &PlatformService{core},
 		Processes:      &ProcessesService{core},
 		Projects:       &ProjectsService{core},
 		Roles:          &RolesService{core},
 		Sessions:       &SessionsService{core},
+		Teams:          &TeamsService{core},
 		Tokens:         &TokensService{core},
 		Uploads:        &UploadsService{core},
 	}, nil

@@ -542,6 +542,36 @@ const (
 	InstancesListStatusUnhealthy InstancesListStatus = "unhealthy"
 )
 
+// InvitationStatus is one of these; a newer server may answer with others.
+type InvitationStatus string
+
+const (
+	InvitationStatusAccepted InvitationStatus = "accepted"
+	InvitationStatusExpired  InvitationStatus = "expired"
+	InvitationStatusPending  InvitationStatus = "pending"
+	InvitationStatusRevoked  InvitationStatus = "revoked"
+)
+
+// InvitationWithURLStatus is one of these; a newer server may answer with others.
+type InvitationWithURLStatus string
+
+const (
+	InvitationWithURLStatusAccepted InvitationWithURLStatus = "accepted"
+	InvitationWithURLStatusExpired  InvitationWithURLStatus = "expired"
+	InvitationWithURLStatusPending  InvitationWithURLStatus = "pending"
+	InvitationWithURLStatusRevoked  InvitationWithURLStatus = "revoked"
+)
+
+// InvitationsListStatus is one of these.
+type InvitationsListStatus string
+
+const (
+	InvitationsListStatusAccepted InvitationsListStatus = "accepted"
+	InvitationsListStatusExpired  InvitationsListStatus = "expired"
+	InvitationsListStatusPending  InvitationsListStatus = "pending"
+	InvitationsListStatusRevoked  InvitationsListStatus = "revoked"
+)
+
 // LogLineLevel is one of these; a newer server may answer with others.
 type LogLineLevel string
 
@@ -680,6 +710,15 @@ const (
 	SandboxCgroupsNone SandboxCgroups = "none"
 	SandboxCgroupsV1   SandboxCgroups = "v1"
 	SandboxCgroupsV2   SandboxCgroups = "v2"
+)
+
+// TeamPlan is one of these; a newer server may answer with others.
+type TeamPlan string
+
+const (
+	TeamPlanEnterprise TeamPlan = "enterprise"
+	TeamPlanFree       TeamPlan = "free"
+	TeamPlanPro        TeamPlan = "pro"
 )
 
 // TokenInputKind is one of these.

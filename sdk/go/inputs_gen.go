@@ -185,6 +185,18 @@ type HealthCheckInput struct {
 	IntervalSeconds Field[int] `json:"intervalSeconds,omitempty"`
 }
 
+// InvitationInput is what the API is sent.
+type InvitationInput struct {
+	Email      string          `json:"email"`
+	Role       string          `json:"role"`
+	ProjectIDs Field[[]string] `json:"projectIds,omitempty"`
+}
+
+// InvitationToken is what the API is sent.
+type InvitationToken struct {
+	InvitationToken string `json:"invitationToken"`
+}
+
 // LeakReport is what the API is sent.
 //
 // The array alone is taken too: GitHub's secret scanning sends it so.
@@ -217,6 +229,11 @@ type MePatch struct {
 	Email       Field[string]         `json:"email,omitempty"`
 	// 12 to 128 characters of any kind.
 	CurrentPassword Field[string] `json:"currentPassword,omitempty"`
+}
+
+// MemberPatch is what the API is sent.
+type MemberPatch struct {
+	Role *string `json:"role"`
 }
 
 // PasswordInput is what the API is sent.
@@ -357,6 +374,24 @@ type Rollback struct {
 // RotateInput is what the API is sent.
 type RotateInput struct {
 	OverlapSeconds Field[int] `json:"overlapSeconds,omitempty"`
+}
+
+// TeamInput is what the API is sent.
+type TeamInput struct {
+	Name string `json:"name"`
+	Slug string `json:"slug"`
+}
+
+// TeamPatch is what the API is sent.
+//
+// What is absent stays, null clears.
+type TeamPatch struct {
+	Name Field[string] `json:"name,omitempty"`
+	// Of the addresses of members; none: any.
+	AllowedEmailDomains Field[[]string] `json:"allowedEmailDomains,omitempty"`
+	MaxTokenAgeDays     Field[int]      `json:"maxTokenAgeDays,omitempty"`
+	// Addresses and networks (CIDR); none: any.
+	AllowedIPs Field[[]string] `json:"allowedIps,omitempty"`
 }
 
 // TokenInput is what the API is sent.

@@ -945,6 +945,105 @@ func (m InstanceExit) MarshalJSON() ([]byte, error) {
 	return encodeModel(plain(m), m.Extra)
 }
 
+// Invitation is what the API answers.
+type Invitation struct {
+	ID         string           `json:"id"`
+	TeamID     string           `json:"teamId"`
+	Email      string           `json:"email"`
+	RoleID     string           `json:"roleId"`
+	RoleName   string           `json:"roleName"`
+	ProjectIDs []string         `json:"projectIds"`
+	Status     InvitationStatus `json:"status"`
+	ExpiresAt  time.Time        `json:"expiresAt"`
+	AcceptedAt *time.Time       `json:"acceptedAt"`
+	CreatedAt  time.Time        `json:"createdAt"`
+	UpdatedAt  time.Time        `json:"updatedAt"`
+	CreatedBy  string           `json:"createdBy"`
+
+	// Extra are the fields that this version does not know.
+	Extra map[string]json.RawMessage `json:"-"`
+	// LastResponse is the answer that this came with; nil inside of another model or of a list.
+	LastResponse *Response `json:"-"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
+func (m *Invitation) UnmarshalJSON(data []byte) error {
+	type plain Invitation
+	return decodeModel(data, (*plain)(m), &m.Extra)
+}
+
+// MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
+func (m Invitation) MarshalJSON() ([]byte, error) {
+	type plain Invitation
+	return encodeModel(plain(m), m.Extra)
+}
+
+func (m *Invitation) setLastResponse(response *Response) { m.LastResponse = response }
+
+// InvitationPreview is what the API answers.
+type InvitationPreview struct {
+	TeamName   string    `json:"teamName"`
+	Email      string    `json:"email"`
+	RoleName   string    `json:"roleName"`
+	ExpiresAt  time.Time `json:"expiresAt"`
+	HasAccount bool      `json:"hasAccount"`
+
+	// Extra are the fields that this version does not know.
+	Extra map[string]json.RawMessage `json:"-"`
+	// LastResponse is the answer that this came with; nil inside of another model or of a list.
+	LastResponse *Response `json:"-"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
+func (m *InvitationPreview) UnmarshalJSON(data []byte) error {
+	type plain InvitationPreview
+	return decodeModel(data, (*plain)(m), &m.Extra)
+}
+
+// MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
+func (m InvitationPreview) MarshalJSON() ([]byte, error) {
+	type plain InvitationPreview
+	return encodeModel(plain(m), m.Extra)
+}
+
+func (m *InvitationPreview) setLastResponse(response *Response) { m.LastResponse = response }
+
+// InvitationWithURL is what the API answers.
+type InvitationWithURL struct {
+	ID         string                  `json:"id"`
+	TeamID     string                  `json:"teamId"`
+	Email      string                  `json:"email"`
+	RoleID     string                  `json:"roleId"`
+	RoleName   string                  `json:"roleName"`
+	ProjectIDs []string                `json:"projectIds"`
+	Status     InvitationWithURLStatus `json:"status"`
+	ExpiresAt  time.Time               `json:"expiresAt"`
+	AcceptedAt *time.Time              `json:"acceptedAt"`
+	CreatedAt  time.Time               `json:"createdAt"`
+	UpdatedAt  time.Time               `json:"updatedAt"`
+	CreatedBy  string                  `json:"createdBy"`
+	AcceptURL  *string                 `json:"acceptUrl"`
+
+	// Extra are the fields that this version does not know.
+	Extra map[string]json.RawMessage `json:"-"`
+	// LastResponse is the answer that this came with; nil inside of another model or of a list.
+	LastResponse *Response `json:"-"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
+func (m *InvitationWithURL) UnmarshalJSON(data []byte) error {
+	type plain InvitationWithURL
+	return decodeModel(data, (*plain)(m), &m.Extra)
+}
+
+// MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
+func (m InvitationWithURL) MarshalJSON() ([]byte, error) {
+	type plain InvitationWithURL
+	return encodeModel(plain(m), m.Extra)
+}
+
+func (m *InvitationWithURL) setLastResponse(response *Response) { m.LastResponse = response }
+
 // Language is what the API answers.
 type Language struct {
 	Name     string   `json:"name"`
@@ -1071,6 +1170,42 @@ func (m Me) MarshalJSON() ([]byte, error) {
 }
 
 func (m *Me) setLastResponse(response *Response) { m.LastResponse = response }
+
+// Member is what the API answers.
+type Member struct {
+	ID               string        `json:"id"`
+	TeamID           string        `json:"teamId"`
+	UserID           string        `json:"userId"`
+	Name             string        `json:"name"`
+	Email            *string       `json:"email"`
+	RoleID           *string       `json:"roleId"`
+	RoleName         *string       `json:"roleName"`
+	ProjectRoles     []ProjectRole `json:"projectRoles"`
+	TwoFactorEnabled bool          `json:"twoFactorEnabled"`
+	LastActiveAt     *time.Time    `json:"lastActiveAt"`
+	CreatedAt        time.Time     `json:"createdAt"`
+	UpdatedAt        time.Time     `json:"updatedAt"`
+	CreatedBy        string        `json:"createdBy"`
+
+	// Extra are the fields that this version does not know.
+	Extra map[string]json.RawMessage `json:"-"`
+	// LastResponse is the answer that this came with; nil inside of another model or of a list.
+	LastResponse *Response `json:"-"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
+func (m *Member) UnmarshalJSON(data []byte) error {
+	type plain Member
+	return decodeModel(data, (*plain)(m), &m.Extra)
+}
+
+// MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
+func (m Member) MarshalJSON() ([]byte, error) {
+	type plain Member
+	return encodeModel(plain(m), m.Extra)
+}
+
+func (m *Member) setLastResponse(response *Response) { m.LastResponse = response }
 
 // OtherDeployment is what the API answers.
 //
@@ -1315,6 +1450,30 @@ func (m Project) MarshalJSON() ([]byte, error) {
 }
 
 func (m *Project) setLastResponse(response *Response) { m.LastResponse = response }
+
+// ProjectRole is what the API answers.
+type ProjectRole struct {
+	GrantID     string  `json:"grantId"`
+	ProjectID   string  `json:"projectId"`
+	Environment *string `json:"environment"`
+	RoleID      string  `json:"roleId"`
+	RoleName    string  `json:"roleName"`
+
+	// Extra are the fields that this version does not know.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
+func (m *ProjectRole) UnmarshalJSON(data []byte) error {
+	type plain ProjectRole
+	return decodeModel(data, (*plain)(m), &m.Extra)
+}
+
+// MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
+func (m ProjectRole) MarshalJSON() ([]byte, error) {
+	type plain ProjectRole
+	return encodeModel(plain(m), m.Extra)
+}
 
 // ProjectSourceOut is what the API answers.
 type ProjectSourceOut struct {
@@ -1561,9 +1720,45 @@ func (m Sandbox) MarshalJSON() ([]byte, error) {
 	return encodeModel(plain(m), m.Extra)
 }
 
+// Team is what the API answers.
+type Team struct {
+	ID                  string     `json:"id"`
+	Name                string     `json:"name"`
+	Slug                string     `json:"slug"`
+	Plan                TeamPlan   `json:"plan"`
+	MemberCount         int        `json:"memberCount"`
+	AllowedEmailDomains []string   `json:"allowedEmailDomains"`
+	MaxTokenAgeDays     *int       `json:"maxTokenAgeDays"`
+	AllowedIPs          []string   `json:"allowedIps"`
+	DeletedAt           *time.Time `json:"deletedAt"`
+	PurgeAt             *time.Time `json:"purgeAt"`
+	CreatedAt           time.Time  `json:"createdAt"`
+	UpdatedAt           time.Time  `json:"updatedAt"`
+	CreatedBy           string     `json:"createdBy"`
+
+	// Extra are the fields that this version does not know.
+	Extra map[string]json.RawMessage `json:"-"`
+	// LastResponse is the answer that this came with; nil inside of another model or of a list.
+	LastResponse *Response `json:"-"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
+func (m *Team) UnmarshalJSON(data []byte) error {
+	type plain Team
+	return decodeModel(data, (*plain)(m), &m.Extra)
+}
+
+// MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
+func (m Team) MarshalJSON() ([]byte, error) {
+	type plain Team
+	return encodeModel(plain(m), m.Extra)
+}
+
+func (m *Team) setLastResponse(response *Response) { m.LastResponse = response }
+
 // TeamRef is what the API answers.
 //
-// A team as its caller stands in it; no role: a team or deploy token.
+// A team as its caller stands in it; no role: a team or deploy token, or a member of single projects.
 type TeamRef struct {
 	ID       string  `json:"id"`
 	Name     string  `json:"name"`

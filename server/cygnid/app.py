@@ -26,6 +26,7 @@ from cygnid.resources.env import endpoints as env
 from cygnid.resources.instances import endpoints as instances
 from cygnid.resources.logs import endpoints as logs
 from cygnid.resources.permissions import endpoints as permissions
+from cygnid.resources.permissions import team_endpoints as teams
 from cygnid.resources.platform import endpoints as platform
 from cygnid.resources.projects import endpoints as projects
 from cygnid.resources.tokens import endpoints as tokens
@@ -37,6 +38,7 @@ NOUNS = (
     platform,
     projects,
     permissions,
+    teams,
     connections,
     tokens,
     auth,

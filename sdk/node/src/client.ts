@@ -16,14 +16,17 @@ function services(caller: Caller) {
     gitConnections: new resources.GitConnectionsResource(caller),
     grants: new resources.GrantsResource(caller),
     instances: new resources.InstancesResource(caller),
+    invitations: new resources.InvitationsResource(caller),
     logs: new resources.LogsResource(caller),
     me: new resources.MeResource(caller),
+    members: new resources.MembersResource(caller),
     permissions: new resources.PermissionsResource(caller),
     platform: new resources.PlatformResource(caller),
     processes: new resources.ProcessesResource(caller),
     projects: new resources.ProjectsResource(caller),
     roles: new resources.RolesResource(caller),
     sessions: new resources.SessionsResource(caller),
+    teams: new resources.TeamsResource(caller),
     tokens: new resources.TokensResource(caller),
     uploads: new resources.UploadsResource(caller),
   };
@@ -52,14 +55,17 @@ export class CygniClient extends BaseClient {
   readonly gitConnections: resources.GitConnectionsResource;
   readonly grants: resources.GrantsResource;
   readonly instances: resources.InstancesResource;
+  readonly invitations: resources.InvitationsResource;
   readonly logs: resources.LogsResource;
   readonly me: resources.MeResource;
+  readonly members: resources.MembersResource;
   readonly permissions: resources.PermissionsResource;
   readonly platform: resources.PlatformResource;
   readonly processes: resources.ProcessesResource;
   readonly projects: resources.ProjectsResource;
   readonly roles: resources.RolesResource;
   readonly sessions: resources.SessionsResource;
+  readonly teams: resources.TeamsResource;
   readonly tokens: resources.TokensResource;
   readonly uploads: resources.UploadsResource;
   readonly webhooks: typeof webhooks = webhooks;
@@ -77,14 +83,17 @@ export class CygniClient extends BaseClient {
     this.gitConnections = made.gitConnections;
     this.grants = made.grants;
     this.instances = made.instances;
+    this.invitations = made.invitations;
     this.logs = made.logs;
     this.me = made.me;
+    this.members = made.members;
     this.permissions = made.permissions;
     this.platform = made.platform;
     this.processes = made.processes;
     this.projects = made.projects;
     this.roles = made.roles;
     this.sessions = made.sessions;
+    this.teams = made.teams;
     this.tokens = made.tokens;
     this.uploads = made.uploads;
     this.raw = services(this.rawCaller) as unknown as RawClient;

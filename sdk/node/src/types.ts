@@ -106,6 +106,12 @@ export type InstanceStatus = "crashed" | "running" | "starting" | "stopped" | "s
 
 export type InstancesListStatus = "crashed" | "running" | "starting" | "stopped" | "stopping" | "unhealthy";
 
+export type InvitationStatus = "accepted" | "expired" | "pending" | "revoked" | (string & {});
+
+export type InvitationWithUrlStatus = "accepted" | "expired" | "pending" | "revoked" | (string & {});
+
+export type InvitationsListStatus = "accepted" | "expired" | "pending" | "revoked";
+
 export type LogLineLevel = "debug" | "error" | "info" | "warn" | (string & {});
 
 export type LogLineSource = "app" | "build" | "request" | "system" | (string & {});
@@ -135,6 +141,8 @@ export type ProjectsListStatus = "active" | "deleted" | "paused";
 export type QuotaName = "buildMinutes" | "deploymentsPerDay" | "logBytes" | "projects" | (string & {});
 
 export type SandboxCgroups = "none" | "v1" | "v2" | (string & {});
+
+export type TeamPlan = "enterprise" | "free" | "pro" | (string & {});
 
 export type TokenInputKind = "deploy" | "personal" | "team";
 
@@ -646,6 +654,55 @@ export interface InstanceExit {
   reason: InstanceExitReason;
 }
 
+export interface Invitation {
+  id: string;
+  teamId: string;
+  email: string;
+  roleId: string;
+  roleName: string;
+  projectIds: string[];
+  status: InvitationStatus;
+  expiresAt: string;
+  acceptedAt: string | null;
+  createdAt: string;
+  updatedAt: string;
+  createdBy: string;
+}
+
+export interface InvitationInput {
+  email: string;
+  role: string;
+  projectIds?: string[] | undefined;
+}
+
+export interface InvitationPreview {
+  teamName: string;
+  email: string;
+  roleName: string;
+  expiresAt: string;
+  hasAccount: boolean;
+}
+
+export interface InvitationToken {
+  invitationToken: string;
+}
+
+export interface InvitationWithUrl {
+  id: string;
+  teamId: string;
+  email: string;
+  roleId: string;
+  roleName: string;
+  projectIds: string[];
+  status: InvitationWithUrlStatus;
+  expiresAt: string;
+  acceptedAt: string | null;
+  createdAt: string;
+  updatedAt: string;
+  createdBy: string;
+  acceptUrl: string | null;
+}
+
 export interface Language {
   name: string;
   versions: string[];
@@ -711,6 +768,26 @@ export interface MePatch {
   email?: string | undefined;
   /** 12 to 128 characters of any kind. */
   currentPassword?: string | null | undefined;
+}
+
+export interface Member {
+  id: string;
+  teamId: string;
+  userId: string;
+  name: string;
+  email: string | null;
+  roleId: string | null;
+  roleName: string | null;
+  projectRoles: ProjectRole[];
+  twoFactorEnabled: boolean;
+  lastActiveAt: string | null;
+  createdAt: string;
+  updatedAt: string;
+  createdBy: string;
+}
+
+export interface MemberPatch {
+  role: string | null;
 }
 
 /** Of a redeploy without its source, a promotion, a rollback, a restart: whose artifact it takes. */
@@ -864,6 +941,14 @@ export interface ProjectRestart {
   environment?: string | undefined;
 }
 
+export interface ProjectRole {
+  grantId: string;
+  projectId: string;
+  environment: string | null;
+  roleId: string;
+  roleName: string;
+}
+
 export interface ProjectRollback {
   environment?: string | undefined;
   deploymentId?: string | null | undefined;
@@ -992,7 +1077,38 @@ export interface Sandbox {
   ownNetwork: boolean;
 }
 
-/** A team as its caller stands in it; no role: a team or deploy token. */
+export interface Team {
+  id: string;
+  name: string;
+  slug: string;
+  plan: TeamPlan;
+  memberCount: number;
+  allowedEmailDomains: string[];
+  maxTokenAgeDays: number | null;
+  allowedIps: string[];
+  deletedAt: string | null;
+  purgeAt: string | null;
+  createdAt: string;
+  updatedAt: string;
+  createdBy: string;
+}
+
+export interface TeamInput {
+  name: string;
+  slug: string;
+}
+
+/** What is absent stays, null clears. */
+export interface TeamPatch {
+  name?: string | undefined;
+  /** Of the addresses of members; none: any. */
+  allowedEmailDomains?: string[] | null | undefined;
+  maxTokenAgeDays?: number | null | undefined;
+  /** Addresses and networks (CIDR); none: any. */
+  allowedIps?: string[] | null | undefined;
+}
+
+/** A team as its caller stands in it; no role: a team or deploy token, or a member of single projects. */
 export interface TeamRef {
   id: string;
   name: string;

@@ -21,14 +21,17 @@ if TYPE_CHECKING:
     )
     from .async_resources.grants import AsyncGrants, AsyncRawGrants
     from .async_resources.instances import AsyncInstances, AsyncRawInstances
+    from .async_resources.invitations import AsyncInvitations, AsyncRawInvitations
     from .async_resources.logs import AsyncLogs, AsyncRawLogs
     from .async_resources.me import AsyncMe, AsyncRawMe
+    from .async_resources.members import AsyncMembers, AsyncRawMembers
     from .async_resources.permissions import AsyncPermissions, AsyncRawPermissions
     from .async_resources.platform import AsyncPlatform, AsyncRawPlatform
     from .async_resources.processes import AsyncProcesses, AsyncRawProcesses
     from .async_resources.projects import AsyncProjects, AsyncRawProjects
     from .async_resources.roles import AsyncRawRoles, AsyncRoles
     from .async_resources.sessions import AsyncRawSessions, AsyncSessions
+    from .async_resources.teams import AsyncRawTeams, AsyncTeams
     from .async_resources.tokens import AsyncRawTokens, AsyncTokens
     from .async_resources.uploads import AsyncRawUploads, AsyncUploads
     from .async_resources.webhooks import AsyncWebhooks
@@ -97,6 +100,12 @@ class AsyncCygniClient(AsyncTransport):
         return AsyncInstances(self)
 
     @cached_property
+    def invitations(self) -> AsyncInvitations:
+        from .async_resources.invitations import AsyncInvitations
+
+        return AsyncInvitations(self)
+
+    @cached_property
     def logs(self) -> AsyncLogs:
         from .async_resources.logs import AsyncLogs
 
@@ -107,6 +116,12 @@ class AsyncCygniClient(AsyncTransport):
         from .async_resources.me import AsyncMe
 
         return AsyncMe(self)
+
+    @cached_property
+    def members(self) -> AsyncMembers:
+        from .async_resources.members import AsyncMembers
+
+        return AsyncMembers(self)
 
     @cached_property
     def permissions(self) -> AsyncPermissions:
@@ -143,6 +158,12 @@ class AsyncCygniClient(AsyncTransport):
         from .async_resources.sessions import AsyncSessions
 
         return AsyncSessions(self)
+
+    @cached_property
+    def teams(self) -> AsyncTeams:
+        from .async_resources.teams import AsyncTeams
+
+        return AsyncTeams(self)
 
     @cached_property
     def tokens(self) -> AsyncTokens:
@@ -228,6 +249,12 @@ class AsyncRawClient:
         return AsyncRawInstances(AsyncInstances(self._client, is_raw=True))
 
     @cached_property
+    def invitations(self) -> AsyncRawInvitations:
+        from .async_resources.invitations import AsyncInvitations, AsyncRawInvitations
+
+        return AsyncRawInvitations(AsyncInvitations(self._client, is_raw=True))
+
+    @cached_property
     def logs(self) -> AsyncRawLogs:
         from .async_resources.logs import AsyncLogs, AsyncRawLogs
 
@@ -238,6 +265,12 @@ class AsyncRawClient:
         from .async_resources.me import AsyncMe, AsyncRawMe
 
         return AsyncRawMe(AsyncMe(self._client, is_raw=True))
+
+    @cached_property
+    def members(self) -> AsyncRawMembers:
+        from .async_resources.members import AsyncMembers, AsyncRawMembers
+
+        return AsyncRawMembers(AsyncMembers(self._client, is_raw=True))
 
     @cached_property
     def permissions(self) -> AsyncRawPermissions:
@@ -274,6 +307,12 @@ class AsyncRawClient:
         from .async_resources.sessions import AsyncRawSessions, AsyncSessions
 
         return AsyncRawSessions(AsyncSessions(self._client, is_raw=True))
+
+    @cached_property
+    def teams(self) -> AsyncRawTeams:
+        from .async_resources.teams import AsyncRawTeams, AsyncTeams
+
+        return AsyncRawTeams(AsyncTeams(self._client, is_raw=True))
 
     @cached_property
     def tokens(self) -> AsyncRawTokens:

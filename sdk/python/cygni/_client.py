@@ -18,14 +18,17 @@ if TYPE_CHECKING:
     from .resources.git_connections import GitConnections, RawGitConnections
     from .resources.grants import Grants, RawGrants
     from .resources.instances import Instances, RawInstances
+    from .resources.invitations import Invitations, RawInvitations
     from .resources.logs import Logs, RawLogs
     from .resources.me import Me, RawMe
+    from .resources.members import Members, RawMembers
     from .resources.permissions import Permissions, RawPermissions
     from .resources.platform import Platform, RawPlatform
     from .resources.processes import Processes, RawProcesses
     from .resources.projects import Projects, RawProjects
     from .resources.roles import RawRoles, Roles
     from .resources.sessions import RawSessions, Sessions
+    from .resources.teams import RawTeams, Teams
     from .resources.tokens import RawTokens, Tokens
     from .resources.uploads import RawUploads, Uploads
     from .resources.webhooks import Webhooks
@@ -102,6 +105,12 @@ class CygniClient(Transport):
         return Instances(self)
 
     @cached_property
+    def invitations(self) -> Invitations:
+        from .resources.invitations import Invitations
+
+        return Invitations(self)
+
+    @cached_property
     def logs(self) -> Logs:
         from .resources.logs import Logs
 
@@ -112,6 +121,12 @@ class CygniClient(Transport):
         from .resources.me import Me
 
         return Me(self)
+
+    @cached_property
+    def members(self) -> Members:
+        from .resources.members import Members
+
+        return Members(self)
 
     @cached_property
     def permissions(self) -> Permissions:
@@ -148,6 +163,12 @@ class CygniClient(Transport):
         from .resources.sessions import Sessions
 
         return Sessions(self)
+
+    @cached_property
+    def teams(self) -> Teams:
+        from .resources.teams import Teams
+
+        return Teams(self)
 
     @cached_property
     def tokens(self) -> Tokens:
@@ -227,6 +248,12 @@ class RawClient:
         return RawInstances(Instances(self._client, is_raw=True))
 
     @cached_property
+    def invitations(self) -> RawInvitations:
+        from .resources.invitations import Invitations, RawInvitations
+
+        return RawInvitations(Invitations(self._client, is_raw=True))
+
+    @cached_property
     def logs(self) -> RawLogs:
         from .resources.logs import Logs, RawLogs
 
@@ -237,6 +264,12 @@ class RawClient:
         from .resources.me import Me, RawMe
 
         return RawMe(Me(self._client, is_raw=True))
+
+    @cached_property
+    def members(self) -> RawMembers:
+        from .resources.members import Members, RawMembers
+
+        return RawMembers(Members(self._client, is_raw=True))
 
     @cached_property
     def permissions(self) -> RawPermissions:
@@ -273,6 +306,12 @@ class RawClient:
         from .resources.sessions import RawSessions, Sessions
 
         return RawSessions(Sessions(self._client, is_raw=True))
+
+    @cached_property
+    def teams(self) -> RawTeams:
+        from .resources.teams import RawTeams, Teams
+
+        return RawTeams(Teams(self._client, is_raw=True))
 
     @cached_property
     def tokens(self) -> RawTokens:

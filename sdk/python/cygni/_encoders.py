@@ -106,6 +106,14 @@ INPUTS: dict[str, dict[str, tuple[str, str]]] = {
         "timeout_seconds": ("timeoutSeconds", ""),
         "interval_seconds": ("intervalSeconds", ""),
     },
+    "InvitationInput": {
+        "email": ("email", ""),
+        "role": ("role", ""),
+        "project_ids": ("projectIds", ""),
+    },
+    "InvitationToken": {
+        "invitation_token": ("invitationToken", ""),
+    },
     "MePatch": {
         "name": ("name", ""),
         "preferences": ("preferences", ""),
@@ -189,6 +197,12 @@ INPUTS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "RotateInput": {
         "overlap_seconds": ("overlapSeconds", ""),
+    },
+    "TeamPatch": {
+        "name": ("name", ""),
+        "allowed_email_domains": ("allowedEmailDomains", ""),
+        "max_token_age_days": ("maxTokenAgeDays", ""),
+        "allowed_ips": ("allowedIps", ""),
     },
     "TokenInput": {
         "name": ("name", ""),

@@ -101,6 +101,9 @@ HealthStatus = Literal["degraded", "down", "ok"]
 InstanceExitReason = Literal["crashed", "exited", "outOfMemory", "stopped", "unhealthy"]
 InstanceStatus = Literal["crashed", "running", "starting", "stopped", "stopping", "unhealthy"]
 InstancesListStatus = Literal["crashed", "running", "starting", "stopped", "stopping", "unhealthy"]
+InvitationStatus = Literal["accepted", "expired", "pending", "revoked"]
+InvitationWithUrlStatus = Literal["accepted", "expired", "pending", "revoked"]
+InvitationsListStatus = Literal["accepted", "expired", "pending", "revoked"]
 LogLineLevel = Literal["debug", "error", "info", "warn"]
 LogLineSource = Literal["app", "build", "request", "system"]
 LogLineStream = Literal["stderr", "stdout"]
@@ -116,6 +119,7 @@ ProjectStatus = Literal["active", "deleted", "paused"]
 ProjectsListStatus = Literal["active", "deleted", "paused"]
 QuotaName = Literal["buildMinutes", "deploymentsPerDay", "logBytes", "projects"]
 SandboxCgroups = Literal["none", "v1", "v2"]
+TeamPlan = Literal["enterprise", "free", "pro"]
 TokenInputKind = Literal["deploy", "personal", "team"]
 TokenKind = Literal["deploy", "personal", "session", "team"]
 TokenStatus = Literal["active", "expired", "revoked"]
@@ -958,6 +962,94 @@ class InstanceExit(Model):
     }
 
 
+class Invitation(Model):
+    id: str
+    team_id: str
+    email: str
+    role_id: str
+    role_name: str
+    project_ids: list[str]
+    status: InvitationStatus | str
+    expires_at: datetime
+    accepted_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    created_by: str
+
+    _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
+        "id": ("id", None),
+        "team_id": ("teamId", None),
+        "email": ("email", None),
+        "role_id": ("roleId", None),
+        "role_name": ("roleName", None),
+        "project_ids": ("projectIds", None),
+        "status": ("status", None),
+        "expires_at": ("expiresAt", time),
+        "accepted_at": ("acceptedAt", time),
+        "created_at": ("createdAt", time),
+        "updated_at": ("updatedAt", time),
+        "created_by": ("createdBy", None),
+    }
+
+
+class InvitationInput(TypedDict, total=False):
+    email: Required[str]
+    role: Required[str]
+    project_ids: Sequence[str]
+
+
+class InvitationPreview(Model):
+    team_name: str
+    email: str
+    role_name: str
+    expires_at: datetime
+    has_account: bool
+
+    _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
+        "team_name": ("teamName", None),
+        "email": ("email", None),
+        "role_name": ("roleName", None),
+        "expires_at": ("expiresAt", time),
+        "has_account": ("hasAccount", None),
+    }
+
+
+class InvitationToken(TypedDict, total=False):
+    invitation_token: Required[str]
+
+
+class InvitationWithUrl(Model):
+    id: str
+    team_id: str
+    email: str
+    role_id: str
+    role_name: str
+    project_ids: list[str]
+    status: InvitationWithUrlStatus | str
+    expires_at: datetime
+    accepted_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    created_by: str
+    accept_url: str | None
+
+    _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
+        "id": ("id", None),
+        "team_id": ("teamId", None),
+        "email": ("email", None),
+        "role_id": ("roleId", None),
+        "role_name": ("roleName", None),
+        "project_ids": ("projectIds", None),
+        "status": ("status", None),
+        "expires_at": ("expiresAt", time),
+        "accepted_at": ("acceptedAt", time),
+        "created_at": ("createdAt", time),
+        "updated_at": ("updatedAt", time),
+        "created_by": ("createdBy", None),
+        "accept_url": ("acceptUrl", None),
+    }
+
+
 class Language(Model):
     name: str
     versions: list[str]
@@ -1064,6 +1156,42 @@ class MePatch(TypedDict, total=False):
     email: str
     current_password: str | None
     """12 to 128 characters of any kind."""
+
+
+class Member(Model):
+    id: str
+    team_id: str
+    user_id: str
+    name: str
+    email: str | None
+    role_id: str | None
+    role_name: str | None
+    project_roles: list[ProjectRole]
+    two_factor_enabled: bool
+    last_active_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    created_by: str
+
+    _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
+        "id": ("id", None),
+        "team_id": ("teamId", None),
+        "user_id": ("userId", None),
+        "name": ("name", None),
+        "email": ("email", None),
+        "role_id": ("roleId", None),
+        "role_name": ("roleName", None),
+        "project_roles": ("projectRoles", items(model(lambda: ProjectRole))),
+        "two_factor_enabled": ("twoFactorEnabled", None),
+        "last_active_at": ("lastActiveAt", time),
+        "created_at": ("createdAt", time),
+        "updated_at": ("updatedAt", time),
+        "created_by": ("createdBy", None),
+    }
+
+
+class MemberPatch(TypedDict, total=False):
+    role: Required[str | None]
 
 
 class OtherDeployment(Model):
@@ -1304,6 +1432,22 @@ class ProjectRestart(TypedDict, total=False):
     environment: str
 
 
+class ProjectRole(Model):
+    grant_id: str
+    project_id: str
+    environment: str | None
+    role_id: str
+    role_name: str
+
+    _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
+        "grant_id": ("grantId", None),
+        "project_id": ("projectId", None),
+        "environment": ("environment", None),
+        "role_id": ("roleId", None),
+        "role_name": ("roleName", None),
+    }
+
+
 class ProjectRollback(TypedDict, total=False):
     environment: str
     deployment_id: str | None
@@ -1504,8 +1648,56 @@ class Sandbox(Model):
     }
 
 
+class Team(Model):
+    id: str
+    name: str
+    slug: str
+    plan: TeamPlan | str
+    member_count: int
+    allowed_email_domains: list[str]
+    max_token_age_days: int | None
+    allowed_ips: list[str]
+    deleted_at: datetime | None
+    purge_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    created_by: str
+
+    _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
+        "id": ("id", None),
+        "name": ("name", None),
+        "slug": ("slug", None),
+        "plan": ("plan", None),
+        "member_count": ("memberCount", None),
+        "allowed_email_domains": ("allowedEmailDomains", None),
+        "max_token_age_days": ("maxTokenAgeDays", None),
+        "allowed_ips": ("allowedIps", None),
+        "deleted_at": ("deletedAt", time),
+        "purge_at": ("purgeAt", time),
+        "created_at": ("createdAt", time),
+        "updated_at": ("updatedAt", time),
+        "created_by": ("createdBy", None),
+    }
+
+
+class TeamInput(TypedDict, total=False):
+    name: Required[str]
+    slug: Required[str]
+
+
+class TeamPatch(TypedDict, total=False):
+    """What is absent stays, null clears."""
+
+    name: str
+    allowed_email_domains: Sequence[str] | None
+    """Of the addresses of members; none: any."""
+    max_token_age_days: int | None
+    allowed_ips: Sequence[str] | None
+    """Addresses and networks (CIDR); none: any."""
+
+
 class TeamRef(Model):
-    """A team as its caller stands in it; no role: a team or deploy token."""
+    """A team as its caller stands in it; no role: a team or deploy token, or a member of single projects."""
 
     id: str
     name: str

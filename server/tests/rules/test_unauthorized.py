@@ -24,6 +24,8 @@ OF_THE_CALLER = {
     "uploads.create",
     "logs.list",
     "roles.list",
+    "teams.list",
+    "teams.create",
 }
 """They name nothing of another team by themselves: an outsider has them for their own."""
 

@@ -17,6 +17,9 @@ from tests.make.people import PASSWORD, give_password, make_user
 
 RESET_LINK, CONFIRM_LINK = "kKx6Xh3v0k0q8bqkq4hJ0J8r3l1h9H9tq1m5c2b7a3E", "mB0m2Yt8s1f7Q5o9c3V6k4Zx1n8r2L0aP7h3j5W9d6E"
 
+INVITATION = "Zt4m0Q1cTnJx7v2rW8yKp3sHd6uEa9fBg5oLi1kNq0M"
+"""As in the examples."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -46,6 +49,8 @@ class World:
     role_id: str
     grant_id: str
     member_user_id: str
+    member_id: str
+    invitation_id: str
     session_id: str
 
     def request(self, operation_id: str) -> Request:
@@ -57,7 +62,7 @@ class World:
 
     def _requests(self) -> dict[str, Request]:
         project, deployment, variable = self.project_id, self.deployment_id, self.variable_id
-        one = f"/projects/{project}"
+        one, team = f"/projects/{project}", f"/teams/{self.team_id}"
         return {
             "platform.index": Request(path="/"),
             "platform.health": Request(path="/health"),
@@ -104,6 +109,24 @@ class World:
             "sessions.deleteOthers": Request(path="/auth/sessions"),
             "sessions.get": Request(path=f"/auth/sessions/{self.session_id}"),
             "sessions.delete": Request(path=f"/auth/sessions/{self.session_id}"),
+            "teams.list": Request(path="/teams"),
+            "teams.create": Request(path="/teams", json={"name": "Another", "slug": "another"}),
+            "teams.get": Request(path=team),
+            "teams.update": Request(path=team, json={"name": "Other"}),
+            "teams.delete": Request(path=team, query={"confirm": "Acme"}),
+            "teams.restore": Request(path=f"{team}/restore"),
+            "members.list": Request(path=f"{team}/members"),
+            "members.get": Request(path=f"{team}/members/{self.member_id}"),
+            "members.update": Request(path=f"{team}/members/{self.member_id}", json={"role": "helper"}),
+            "members.delete": Request(path=f"{team}/members/{self.member_id}"),
+            "invitations.list": Request(path=f"{team}/invitations"),
+            "invitations.create": Request(
+                path=f"{team}/invitations", json={"email": "kim@example.net", "role": "helper"}
+            ),
+            "invitations.get": Request(path=f"{team}/invitations/{self.invitation_id}"),
+            "invitations.delete": Request(path=f"{team}/invitations/{self.invitation_id}"),
+            "invitations.lookup": Request(path="/invitations/lookup", json={"invitationToken": INVITATION}),
+            "invitations.accept": Request(path="/invitations/accept", json={"invitationToken": INVITATION}),
             "permissions.list": Request(path="/permissions"),
             "permissions.effective": Request(path="/permissions/effective", query={"teamId": self.team_id}),
             "permissions.check": Request(
@@ -244,6 +267,22 @@ async def make_world(api: Api, folder: Path) -> World:
     async with db.begin(api.pool) as tx:
         member = await make_user(tx, "colleague", **{api.team_id: "viewer"})
     grant = await owner.request("POST", "/grants", json={"projectId": project, "userId": member, "role": "mine"})
+    await owner.request("POST", "/roles", json={"name": "helper", "scopes": ["members:write"]})
+    async with db.begin(api.pool) as tx:
+        await make_user(tx, "helper", **{api.team_id: "viewer"})
+        # what a member has, who has nothing but single projects
+        await tx.execute(
+            "UPDATE members SET role_id = NULL WHERE user_id = (SELECT id FROM users WHERE name = 'helper')"
+        )
+    people = (await owner.request("GET", f"/teams/{api.team_id}/members")).data
+    invitation = await owner.request(
+        "POST", f"/teams/{api.team_id}/invitations", json={"email": "lee@example.net", "role": "viewer"}
+    )
+    invite = {"email": "ada@example.test", "role": "viewer"}
+    await (await api.outsider()).request("POST", f"/teams/{api.other_team_id}/invitations", json=invite)
+    await api.pool.execute(
+        "UPDATE invitations SET secret_hash = sha256($1) WHERE team_id = $2", INVITATION.encode(), api.other_team_id
+    )
     await sealer.seal(api.pool)
     audit = await owner.request("GET", "/audit-logs", query={"teamId": api.team_id})
     return World(
@@ -260,6 +299,8 @@ async def make_world(api: Api, folder: Path) -> World:
         role_id=role.data["id"],
         grant_id=grant.data["id"],
         member_user_id=member,
+        member_id=next(one["id"] for one in people if one["name"] == "helper"),
+        invitation_id=invitation.data["id"],
         session_id=signed_in.data["id"],
     )
 

@@ -132,6 +132,14 @@ module Cygni
       timeout_seconds: ["timeoutSeconds", nil],
       interval_seconds: ["intervalSeconds", nil]
     },
+    "InvitationInput" => {
+      email: ["email", nil],
+      role: ["role", nil],
+      project_ids: ["projectIds", nil]
+    },
+    "InvitationToken" => {
+      invitation_token: ["invitationToken", nil]
+    },
     "LeakReport" => {
       reports: ["reports", "LeakedToken"]
     },
@@ -151,6 +159,9 @@ module Cygni
       preferences: ["preferences", nil],
       email: ["email", nil],
       current_password: ["currentPassword", nil]
+    },
+    "MemberPatch" => {
+      role: ["role", nil]
     },
     "PasswordInput" => {
       current_password: ["currentPassword", nil],
@@ -243,6 +254,16 @@ module Cygni
     },
     "RotateInput" => {
       overlap_seconds: ["overlapSeconds", nil]
+    },
+    "TeamInput" => {
+      name: ["name", nil],
+      slug: ["slug", nil]
+    },
+    "TeamPatch" => {
+      name: ["name", nil],
+      allowed_email_domains: ["allowedEmailDomains", nil],
+      max_token_age_days: ["maxTokenAgeDays", nil],
+      allowed_ips: ["allowedIps", nil]
     },
     "TokenInput" => {
       name: ["name", nil],

@@ -370,6 +370,48 @@ module Cygni
       field(:reason)
     end
 
+    # Invitation, as the API says it.
+    class Invitation < Model
+      field(:id)
+      field(:team_id, "teamId")
+      field(:email)
+      field(:role_id, "roleId")
+      field(:role_name, "roleName")
+      field(:project_ids, "projectIds")
+      field(:status)
+      field(:expires_at, "expiresAt") { time }
+      field(:accepted_at, "acceptedAt") { time }
+      field(:created_at, "createdAt") { time }
+      field(:updated_at, "updatedAt") { time }
+      field(:created_by, "createdBy")
+    end
+
+    # InvitationPreview, as the API says it.
+    class InvitationPreview < Model
+      field(:team_name, "teamName")
+      field(:email)
+      field(:role_name, "roleName")
+      field(:expires_at, "expiresAt") { time }
+      field(:has_account, "hasAccount")
+    end
+
+    # InvitationWithUrl, as the API says it.
+    class InvitationWithUrl < Model
+      field(:id)
+      field(:team_id, "teamId")
+      field(:email)
+      field(:role_id, "roleId")
+      field(:role_name, "roleName")
+      field(:project_ids, "projectIds")
+      field(:status)
+      field(:expires_at, "expiresAt") { time }
+      field(:accepted_at, "acceptedAt") { time }
+      field(:created_at, "createdAt") { time }
+      field(:updated_at, "updatedAt") { time }
+      field(:created_by, "createdBy")
+      field(:accept_url, "acceptUrl")
+    end
+
     # Language, as the API says it.
     class Language < Model
       field(:name)
@@ -412,6 +454,23 @@ module Cygni
       field(:user) { model(User) }
       field(:token) { model(Token) }
       field(:teams) { list(model(TeamRef)) }
+    end
+
+    # Member, as the API says it.
+    class Member < Model
+      field(:id)
+      field(:team_id, "teamId")
+      field(:user_id, "userId")
+      field(:name)
+      field(:email)
+      field(:role_id, "roleId")
+      field(:role_name, "roleName")
+      field(:project_roles, "projectRoles") { list(model(ProjectRole)) }
+      field(:two_factor_enabled, "twoFactorEnabled")
+      field(:last_active_at, "lastActiveAt") { time }
+      field(:created_at, "createdAt") { time }
+      field(:updated_at, "updatedAt") { time }
+      field(:created_by, "createdBy")
     end
 
     # Of a redeploy without its source, a promotion, a rollback, a restart: whose artifact it takes.
@@ -509,6 +568,15 @@ module Cygni
       field(:created_by, "createdBy")
     end
 
+    # ProjectRole, as the API says it.
+    class ProjectRole < Model
+      field(:grant_id, "grantId")
+      field(:project_id, "projectId")
+      field(:environment)
+      field(:role_id, "roleId")
+      field(:role_name, "roleName")
+    end
+
     # ProjectSourceOut, as the API says it.
     class ProjectSourceOut < Model
       field(:repository_url, "repositoryUrl")
@@ -588,7 +656,24 @@ module Cygni
       field(:own_network, "ownNetwork")
     end
 
-    # A team as its caller stands in it; no role: a team or deploy token.
+    # Team, as the API says it.
+    class Team < Model
+      field(:id)
+      field(:name)
+      field(:slug)
+      field(:plan)
+      field(:member_count, "memberCount")
+      field(:allowed_email_domains, "allowedEmailDomains")
+      field(:max_token_age_days, "maxTokenAgeDays")
+      field(:allowed_ips, "allowedIps")
+      field(:deleted_at, "deletedAt") { time }
+      field(:purge_at, "purgeAt") { time }
+      field(:created_at, "createdAt") { time }
+      field(:updated_at, "updatedAt") { time }
+      field(:created_by, "createdBy")
+    end
+
+    # A team as its caller stands in it; no role: a team or deploy token, or a member of single projects.
     class TeamRef < Model
       field(:id)
       field(:name)

@@ -11,14 +11,17 @@ require_relative "resources/environments"
 require_relative "resources/git_connections"
 require_relative "resources/grants"
 require_relative "resources/instances"
+require_relative "resources/invitations"
 require_relative "resources/logs"
 require_relative "resources/me"
+require_relative "resources/members"
 require_relative "resources/permissions"
 require_relative "resources/platform"
 require_relative "resources/processes"
 require_relative "resources/projects"
 require_relative "resources/roles"
 require_relative "resources/sessions"
+require_relative "resources/teams"
 require_relative "resources/tokens"
 require_relative "resources/uploads"
 require_relative "resources/webhooks"
@@ -35,14 +38,17 @@ module Cygni
     def git_connections = noun(Resources::GitConnections)
     def grants = noun(Resources::Grants)
     def instances = noun(Resources::Instances)
+    def invitations = noun(Resources::Invitations)
     def logs = noun(Resources::Logs)
     def me = noun(Resources::Me)
+    def members = noun(Resources::Members)
     def permissions = noun(Resources::Permissions)
     def platform = noun(Resources::Platform)
     def processes = noun(Resources::Processes)
     def projects = noun(Resources::Projects)
     def roles = noun(Resources::Roles)
     def sessions = noun(Resources::Sessions)
+    def teams = noun(Resources::Teams)
     def tokens = noun(Resources::Tokens)
     def uploads = noun(Resources::Uploads)
     def webhooks = noun(Resources::Webhooks)

@@ -5,14 +5,18 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from cygnid.core.errors import Conflict, InUse, NameTaken
-from cygnid.core.filters import CreatedQuery, TimeQuery
+from cygnid.core.errors import Conflict, Gone, InUse, NameTaken
+from cygnid.core.filters import CreatedQuery, Search, TimeQuery
 from cygnid.core.paging import PageQuery
 from cygnid.core.schemas import In, Out, Timestamp
 
 
 class MemberEvent(StrEnum):
+    INVITED = "member.invited"
+    INVITATION_REVOKED = "member.invitation_revoked"
     JOINED = "member.joined"
+    REMOVED = "member.removed"
+    ROLE_CHANGED = "member.role_changed"
 
 
 class RoleEvent(StrEnum):
@@ -31,6 +35,25 @@ class AlreadyMember(Conflict):
     """This user is a member of the team already."""
 
     hint = "Change the member's role instead."
+
+
+class AlreadyInvited(Conflict):
+    """This address has an invitation that can still be accepted."""
+
+    hint = "Delete that one first: its link is shown only once."
+
+
+class LastOwner(Conflict):
+    """A team keeps at least one owner."""
+
+    code = "last_owner"
+    hint = "Make somebody else an owner first, or delete the team."
+
+
+class InvitationGone(Gone):
+    """This invitation was accepted or taken back, or its time is over."""
+
+    hint = "Ask whoever invited you for another one."
 
 
 class RoleNameTaken(NameTaken):
@@ -56,6 +79,7 @@ RoleName = Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=4
 Scopes = Annotated[list[str], Meta(min_length=1, max_length=100)]
 Description = Annotated[str, Meta(max_length=500)]
 Reference = Annotated[str, Meta(min_length=1, max_length=64)]
+Email = Annotated[str, Meta(pattern=r"^[^\s@\"(),:;<>\[\\\]]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$", max_length=254)]
 Scope = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
@@ -184,3 +208,86 @@ class EffectivePermission(Out, frozen=True, kw_only=True):
     project_id: str | None
     environment: str | None
     granted_by: GrantedBy
+
+
+class MembersQuery(TimeQuery, frozen=True, kw_only=True):
+    search: Search | None = None
+
+
+class MemberPatch(In, frozen=True, kw_only=True):
+    role: Reference | None
+    """Its id or name; null: none in the team as a whole, only what is granted on single projects."""
+
+
+class ProjectRole(Out, frozen=True, kw_only=True):
+    grant_id: str
+    project_id: str
+    environment: str | None
+    role_id: str
+    role_name: str
+
+
+class Member(Out, frozen=True, kw_only=True):
+    id: str
+    team_id: str
+    user_id: str
+    name: str
+    email: str | None
+    role_id: str | None
+    """null: none in the team as a whole, only `projectRoles`."""
+    role_name: str | None
+    project_roles: list[ProjectRole]
+    two_factor_enabled: bool
+    last_active_at: Timestamp | None
+    created_at: Timestamp
+    updated_at: Timestamp
+    created_by: str
+
+
+InvitationStatus = Literal["pending", "accepted", "expired", "revoked"]
+
+
+class InvitationsQuery(TimeQuery, frozen=True, kw_only=True):
+    status: list[InvitationStatus] = []
+
+
+class InvitationInput(In, frozen=True, kw_only=True):
+    email: Email
+    role: Reference
+    """Its id or name."""
+    project_ids: Annotated[list[str], Meta(max_length=100)] = []
+    """None: the whole team; else only these."""
+
+
+class Invitation(Out, frozen=True, kw_only=True):
+    id: str
+    team_id: str
+    email: str
+    role_id: str
+    role_name: str
+    project_ids: list[str]
+    status: InvitationStatus
+    expires_at: Timestamp
+    accepted_at: Timestamp | None
+    created_at: Timestamp
+    updated_at: Timestamp
+    created_by: str
+
+
+class InvitationWithUrl(Invitation, frozen=True, kw_only=True):
+    accept_url: str | None
+    """Shown this once, where the installation sends no mail; null: it was mailed."""
+
+
+class InvitationToken(In, frozen=True, kw_only=True):
+    invitation_token: Annotated[str, Meta(min_length=1, max_length=200)]
+    """What stands behind the `#` of the link."""
+
+
+class InvitationPreview(Out, frozen=True, kw_only=True):
+    team_name: str
+    email: str
+    role_name: str
+    expires_at: Timestamp
+    has_account: bool
+    """Whether whoever has this address signs in, or registers."""

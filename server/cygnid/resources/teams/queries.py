@@ -8,10 +8,19 @@ from typing import LiteralString
 import msgspec
 
 from cygnid.core.db import Read
-from cygnid.core.paging import Condition, where
+from cygnid.core.filters import by_time, searched
+from cygnid.core.paging import Condition, Listing, fetch, where
 from cygnid.core.plans import PlanName
+from cygnid.core.schemas import Page, alike
+from cygnid.resources.teams.schemas import Team, TeamsQuery
 
-_COLUMNS = "id, name, slug, plan, version, created_at, updated_at, created_by, deleted_at"
+_COLUMNS = """id, name, slug, plan, allowed_email_domains, max_token_age_days, allowed_ips, version, created_at,
+    updated_at, created_by, deleted_at, purge_at"""
+_TEAMS = Listing(
+    select=f"""SELECT {_COLUMNS}, (SELECT count(*) FROM members WHERE members.team_id = teams.id) AS member_count
+               FROM teams""",  # noqa: S608  constant
+    sorts={"name": "name", "createdAt": "created_at", "updatedAt": "updated_at"},
+)
 
 
 class TeamRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,16 +28,53 @@ class TeamRow(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     slug: str
     plan: PlanName
+    allowed_email_domains: list[str]
+    max_token_age_days: int | None
+    allowed_ips: list[str]
     version: int
     created_at: datetime
     updated_at: datetime
     created_by: str
     deleted_at: datetime | None
+    purge_at: datetime | None
+
+
+class TeamView(TeamRow, frozen=True, kw_only=True):
+    member_count: int
 
 
 async def team(read: Read, team_id: str) -> TeamRow | None:
     """Also a deleted one that is not purged yet."""
     return await read.one(TeamRow, f"SELECT {_COLUMNS} FROM teams WHERE id = $1", team_id)  # noqa: S608  constant
+
+
+async def team_for_change(read: Read, team_id: str) -> TeamRow | None:
+    """Locked until the transaction ends; rows that refer to it may still be added."""
+    return await read.one(
+        TeamRow,
+        f"SELECT {_COLUMNS} FROM teams WHERE id = $1 FOR NO KEY UPDATE",  # noqa: S608  constant
+        team_id,
+    )
+
+
+async def view(read: Read, team_id: str) -> TeamView:
+    found = await read.one(TeamView, f"{_TEAMS.select} WHERE id = $1", team_id)
+    assert found is not None, team_id
+    return found
+
+
+async def listed_teams(read: Read, team_ids: Sequence[str], query: TeamsQuery) -> Page[Team]:
+    conditions = [
+        where("id = ANY($1) AND deleted_at IS NULL", team_ids),
+        *searched(query.search, "name"),
+        *by_time(query),
+    ]
+    page = await fetch(read, TeamView, _TEAMS, query, conditions)
+    return Page(items=[shown(row) for row in page.items], pagination=page.pagination)
+
+
+def shown(row: TeamView) -> Team:
+    return Team(**alike(row, Team))
 
 
 async def living(read: Read, team_ids: Sequence[str]) -> list[TeamRow]:
