@@ -39,9 +39,9 @@ def cygni_toml_page() -> str:
     text = _MADE.format(source="server/cygnid/build/cygni_toml.py")
     text += "# cygni.toml\n\nWhat an app says about itself, in its own repository. Every key is optional. A key that "
     text += "is not listed here is refused when you deploy, with its line.\n\n"
-    text += "Settings made by API win over this file, this file wins over the `Procfile`, and both win over what is "
-    text += "detected. The build log says what came from where. The file is read at the top of what you deploy; with "
-    text += "`rootDir` set by API, in that folder.\n\n## At the top\n\n"
+    text += "Settings made by API win over this file, this file wins over the `Procfile` and `app.json`, and all win "
+    text += "over what is detected. The build log says what came from where. The file is read at the top of what you "
+    text += "deploy; with `rootDir` set by API, in that folder.\n\n## At the top\n\n"
     text += _keys(cygni_toml.TOP)
     text += "\n## [processes.NAME]\n\nOne table for each process type. The one called `web` is given a port and the "
     text += "URL; others, such as `worker`, have none.\n\n"

@@ -82,6 +82,8 @@ class Plan:
     build_command: str | None
     output_dir: str | None
     release_command: str | None
+    first_command: str | None = None
+    """After the release command, as long as the environment has never been live: app.json's postdeploy."""
     processes: tuple[ProcessPlan, ...]
     fallback: str | None = None
     """static: the file served for unknown paths (single-page apps)."""
@@ -91,6 +93,16 @@ class Plan:
     """What a new commit must change to be built; (): anything."""
     reasons: tuple[str, ...] = ()
     """Log lines: what was found, what won, how to override it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asks:
+    """What an app's files ask to be set on the project before it is built."""
+
+    required: Mapping[str, str]
+    """Variable → what it is for, or ""."""
+    generated: frozenset[str]
+    """Variables that may have any random value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +147,16 @@ class Artifact:
     """What the toolchain needs to be found, such as PATH; every other source of variables wins."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inventory:
+    """What a builder has on the disk."""
+
+    builds: frozenset[str]
+    """Ids of builds that run, or have left something behind."""
+    artifacts: frozenset[tuple[str, str]]
+    """(project, digest)"""
+
+
 class Builder(Protocol):
     async def build(self, request: BuildRequest) -> Artifact:
         """Detect, install, build, seal. Equal inputs return the kept artifact. Cancelling the task kills the
@@ -143,6 +165,10 @@ class Builder(Protocol):
 
     async def kill(self, build_id: str) -> None:
         """End what an earlier attempt left running; idempotent."""
+        ...
+
+    async def inventory(self) -> Inventory:
+        """As it is now: a build may begin or end while it is made."""
         ...
 
     async def remove(self, project_id: str, digest: str) -> None:

@@ -1,4 +1,4 @@
-"""From settings, cygni.toml, Procfile and detection to one Plan, in this order, saying which one decided what."""
+"""From settings, cygni.toml, Procfile, app.json and detection to one Plan, in this order, saying who decided what."""
 
 import posixpath
 from collections.abc import Collection, Mapping, Sequence
@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cygnid.build import cygni_toml, patterns
-from cygnid.build.base import BuildFailed, BuildSettings, Plan, ProcessPlan
+from cygnid.build.base import Asks, BuildFailed, BuildSettings, Plan, ProcessPlan
 from cygnid.build.cygni_toml import CygniToml, ProcessSettings
-from cygnid.build.detect import procfile
+from cygnid.build.detect import app_json, procfile
 from cygnid.build.detect.files import Below, Files, MemoryFiles
 from cygnid.build.detect.language import Found, Look
 from cygnid.build.detect.languages import LANGUAGES
@@ -34,6 +34,7 @@ def detect(
     below: Files = Below(files, root) if root else files
     reasons = [f"root folder {root} ({root_source})"] if root else []
     procs = procfile.parse(text) if (text := below.read(procfile.NAME)) is not None else {}
+    heroku = app_json.read(below)
     prefer = framework or toml.framework
     named = [command for name, command in procs.items() if name != "release"]
     named += [process.command for process in toml.processes.values() if process.command]
@@ -77,8 +78,11 @@ def detect(
             reasons.append(f"{label}: {choice.value} ({choice.source})")
     if release and not is_static:
         reasons.append(f"release command: {release.value} ({release.source})")
+    first = None if is_static else heroku.postdeploy
+    if first:
+        reasons.append(f"once, after the first release: {first} ({app_json.NAME}: scripts.postdeploy)")
     reasons += [f"process {name}: {choice.value} ({choice.source})" for name, choice in kept.items()]
-    reasons += [f"note: {note}" for note in (found.notes if found else ())]
+    reasons += [f"note: {note}" for note in (*(found.notes if found else ()), *heroku.notes)]
     watched, watched_by = _watched(settings, toml)
     if watched:
         reasons.append(f"watch paths: {' '.join(watched)} ({watched_by})")
@@ -101,9 +105,13 @@ def detect(
         build_command=build.value if build else None,
         output_dir=posixpath.normpath(output.value) if is_static and output else None,
         release_command=release.value if release and not is_static else None,
-        processes=tuple(_process(name, choice.value, toml.processes.get(name)) for name, choice in kept.items()),
+        first_command=first,
+        processes=tuple(
+            _process(name, choice.value, toml.processes.get(name), heroku.instances.get(name))
+            for name, choice in kept.items()
+        ),
         fallback=(toml.fallback or (found.fallback if found else None)) if is_static else None,
-        env={**(found.env if found else {}), **toml.env},
+        env={**(found.env if found else {}), **heroku.env, **toml.env},
         watch_paths=watched,
         reasons=tuple(reasons),
     )
@@ -121,6 +129,14 @@ def untouched(files: Files, settings: BuildSettings, changed: Collection[str]) -
     if not watched or len(changed) > MOST_CHANGED or own in changed or patterns.first_match(watched, changed):
         return None
     return ", ".join(watched[:5]) + (f" and {len(watched) - 5} more" if len(watched) > 5 else "")
+
+
+def asks(files: Files, settings: BuildSettings) -> Asks:
+    """What is to be set before the app can be built. Raises BuildFailed(source_invalid)."""
+    toml, root, _ = _root(files, settings)
+    heroku = app_json.read(Below(files, root) if root else files)
+    required = {key: why for key, why in heroku.required.items() if key not in toml.env}
+    return Asks(required=required, generated=heroku.generated - toml.env.keys())
 
 
 def _watched(settings: BuildSettings, toml: CygniToml) -> tuple[tuple[str, ...], str]:
@@ -214,7 +230,8 @@ def _explicit(commands: Mapping[str, Choice]) -> bool:
     return any(choice.source != DETECTED for choice in commands.values())
 
 
-def _process(name: str, command: str, settings: ProcessSettings | None) -> ProcessPlan:
+def _process(name: str, command: str, settings: ProcessSettings | None, instances: int | None) -> ProcessPlan:
+    """`instances`: as another file says, where the settings do not."""
     said = settings or ProcessSettings()
     return ProcessPlan(
         type=name,
@@ -223,7 +240,7 @@ def _process(name: str, command: str, settings: ProcessSettings | None) -> Proce
         protocol=said.protocol or "http1",
         keep_alive_seconds=4 if said.keep_alive_seconds is None else said.keep_alive_seconds,
         health_check=said.health_check,
-        instances=said.instances,
+        instances=instances if said.instances is None else said.instances,
         cpu=said.cpu,
         memory_mb=said.memory_mb,
     )

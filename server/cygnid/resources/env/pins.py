@@ -1,6 +1,6 @@
 """What a deployment will see: the versions that are its own from then on, whatever changes afterwards."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from cygnid.core.db import Read, Tx
 from cygnid.core.schemas import Warning  # noqa: A004  the contract's name
@@ -33,6 +33,17 @@ async def pin(tx: Tx, environment: EnvironmentRow, deployment_id: str, *, like: 
             [(deployment_id, row.key, row.variable_id, row.version) for row in chosen],
         )
     return warnings
+
+
+async def pin_more(tx: Tx, environment: EnvironmentRow, deployment_id: str, keys: Collection[str]) -> None:
+    """Pin also these, as they are now, unless they are pinned: what was made for the deployment after it began."""
+    there = {row.key for row in await queries.pins(tx, deployment_id)}
+    found = [row for row in await queries.effective(tx, environment) if row.key in keys and row.key not in there]
+    await tx.copy(
+        "env_pins",
+        ("deployment_id", "key", "variable_id", "version"),
+        [(deployment_id, row.key, row.variable_id, row.version) for row in found],
+    )
 
 
 async def differing(read: Read, environment: EnvironmentRow, like: str) -> list[Warning]:

@@ -13,7 +13,7 @@ from cygnid.core.work import LeaseLost
 from cygnid.resources.deployments import progress, queries, queue
 from cygnid.resources.deployments.queries import DeploymentRow
 from cygnid.resources.deployments.schemas import DeploymentEvents, DeploymentStep
-from cygnid.resources.deployments.steps import build, ends, health, release, source, switch
+from cygnid.resources.deployments.steps import build, ends, health, release, source, switch, variables
 from cygnid.resources.deployments.steps.attempt import Attempt, Halted, StepFailed
 from cygnid.resources.env import pins as env
 from cygnid.resources.instances import actions as instances
@@ -170,6 +170,7 @@ async def _build(attempt: Attempt) -> None:
             await attempt.close_logs(tx, "source")
         if why_not is not None:
             raise Halted(why_not)
+        await variables.give(attempt, fetched.tree)
         artifact = await build.build_artifact(attempt, fetched.tree)
     finally:
         await source.remove_trees(attempt)

@@ -37,7 +37,11 @@ def why_no_command(attempt: Attempt, artifact: ArtifactRow) -> str | None:
 
 
 def _command(attempt: Attempt, artifact: ArtifactRow) -> str | None:
-    return attempt.project.build.release_command or artifact.decided().release_command
+    plan = artifact.decided()
+    command = attempt.project.build.release_command or plan.release_command
+    if plan.first_command is None or attempt.environment.current_deployment_id is not None:
+        return command
+    return plan.first_command if command is None else f"( {command} ) && ( {plan.first_command} )"
 
 
 async def release_spec(tx: Tx, attempt: Attempt, artifact: ArtifactRow) -> ReleaseSpec:
