@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from .errors import CliError
 if TYPE_CHECKING:
     from cygni.types import Me
 
+    from .client import Client
     from .context import Context
 
 PASSWORD_STDIN = "--password-stdin"  # noqa: S105  an option
@@ -39,6 +41,46 @@ def url_of_api(ctx: Context, url: str | None) -> str:
             kept = None  # this call is about to write it anew
         url = ctx.ask("URL of the API", flag="--url", default=kept.api_url if kept else DEFAULT_BASE_URL)
     return url
+
+
+def by_device(ctx: Context, *, url: str) -> Me | None:
+    """Show a code, wait until somebody who is signed in elsewhere types it, and keep the session (RFC 8628).
+
+    None: the API does not know this way. Raises CliError when they said no, or nobody said anything in time."""
+    from cygni import NotFoundError  # noqa: PLC0415
+
+    from .client import Client  # noqa: PLC0415
+
+    with Client("", url) as client:
+        try:
+            codes = client.auth.device()
+        except NotFoundError:
+            return None
+        ctx.talk.say(f"Open {codes.verification_uri} and type {codes.user_code}")
+        ctx.talk.say(f"or, where you are signed in already: cygni approve {codes.user_code}")
+        ctx.talk.say("With a password instead: cygni login --email …; with a token: cygni login --token-stdin")
+        return keep(url, _device_secret(client, codes.device_code, codes.interval))
+
+
+def _device_secret(client: Client, device_code: str, interval: float) -> str:
+    from cygni import BadRequestError  # noqa: PLC0415
+
+    while True:
+        # the protocol has no event: the server says how often it may be asked
+        time.sleep(interval)
+        try:
+            return client.auth.device_token(device_code=device_code).secret
+        except BadRequestError as error:
+            if error.code == "slow_down":
+                interval += 5
+            elif error.code != "authorization_pending":
+                raise CliError(
+                    error.message,
+                    why="Whoever has this code must allow it within ten minutes.",
+                    fix="Run `cygni login` again.",
+                    code=error.code,
+                    request_id=error.request_id,
+                ) from error
 
 
 def keep(url: str, token: str) -> Me:

@@ -40,6 +40,7 @@ PLACES = {
     "quotas": ("quotas:quotas", "Show what a team has used of what its plan has."),
     "login": ("login:login", "Keep the URL of an API and a token for it."),
     "register": ("login:register", "Register with an installation, and sign in."),
+    "approve": ("login:approve", "Let a device in as you, by the code that it shows."),
     "logout": ("login:logout", "Forget them; a session ends."),
     "sessions": ("sessions:sessions", "List and end your sessions."),
     "me": ("me:me", "Your own account: name, address, password."),

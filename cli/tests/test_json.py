@@ -55,6 +55,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "quotas": (),
     "login": ("--token-stdin",),
     "register": ("--email", "{unheard_of}@example.com", "--name", "Bo", "--password-stdin"),
+    "approve": ("BCDF-GHJK",),
     "me show": (),
     "me update": ("--name", "Ada"),
     "me password": ("--password-stdin",),

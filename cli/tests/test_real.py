@@ -18,8 +18,8 @@ from tests.test_json import ANONYMOUS, CALLS, HELLO, IN_PROJECT
 
 PASSWORD = "three unlikely words"
 BY_SESSION = ("sessions", "me")
-ALONE = ("git credential", "me confirm-email", "me two-factor confirm", "me two-factor disable")
-"""One speaks with git alone, the others say what only mail or an authenticator brings."""
+ALONE = ("git credential", "approve", "me confirm-email", "me two-factor confirm", "me two-factor disable")
+"""One speaks with git alone, the others say what only mail, an authenticator or a device brings."""
 BROKEN = 'import os\nport = os.environ["PORT"]\nraise SystemExit("the reason is here")\n'
 SLOW = BROKEN.replace("raise", "import time; time.sleep(3600)\nraise")
 

@@ -145,3 +145,58 @@ def test_a_second_factor_is_asked_for(anonymous, api, home, stdin, answers):
     answers.append("123456")
     assert anonymous(*call, interactive=True).code == 0
     assert kept(home) == SESSION
+
+
+CODES = {
+    "deviceCode": "d",
+    "userCode": "BCDF-GHJK",
+    "verificationUri": "https://x/device",
+    "interval": 5,
+    "expiresIn": 9,
+}
+
+
+def refusal(code):
+    return Answer(status=400, error={"code": code, "message": "So it is.", "hint": None})
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    """How long it waited between its questions."""
+    waited = []
+    monkeypatch.setattr("time.sleep", waited.append)
+    return waited
+
+
+def test_a_device_shows_its_code_and_waits_as_it_is_told(anonymous, api, home, pauses):
+    told = [refusal("authorization_pending"), refusal("slow_down"), SIGNED_IN]
+    api.on("POST", "/auth/device", CODES)
+    api.on("POST", "/auth/device/token", lambda _: told.pop(0))
+    ran = anonymous("login", "--url", api.url, interactive=True)
+    assert ran.code == 0, ran.err
+    assert "https://x/device" in ran.err
+    assert "cygni approve BCDF-GHJK" in ran.err
+    assert pauses == [5, 5, 10]
+    assert kept(home) == SESSION
+
+
+@pytest.mark.parametrize("code", ["access_denied", "expired_token"])
+def test_a_device_that_is_not_let_in_says_so(anonymous, api, home, pauses, code):
+    api.on("POST", "/auth/device", CODES)
+    api.on("POST", "/auth/device/token", refusal(code))
+    ran = anonymous("login", "--url", api.url, "--json", interactive=True)
+    assert (ran.code, ran.json["error"]["code"]) == (1, code)
+    assert kept(home) is None
+
+
+def test_an_api_without_that_way_is_given_a_token(anonymous, api, home, answers):
+    answers.append(SESSION)
+    assert anonymous("login", "--url", api.url, interactive=True).code == 0
+    assert kept(home) == SESSION
+
+
+def test_a_device_is_let_in_or_not(cygni, api):
+    api.on("POST", "/auth/device/approve", Answer(status=204))
+    assert cygni("approve", "BCDF-GHJK").code == 0
+    assert cygni("approve", "BCDF-GHJK", "--deny").code == 0
+    assert [seen.json["approve"] for seen in api.sent("POST", "/auth/device/approve")] == [True, False]

@@ -78,6 +78,17 @@ type DeploymentCreate struct {
 	ClearCache   Field[bool]                     `json:"clearCache,omitempty"`
 }
 
+// DeviceApproveInput is what the API is sent.
+type DeviceApproveInput struct {
+	UserCode string `json:"userCode"`
+	Approve  bool   `json:"approve"`
+}
+
+// DeviceTokenInput is what the API is sent.
+type DeviceTokenInput struct {
+	DeviceCode string `json:"deviceCode"`
+}
+
 // EmailConfirmInput is what the API is sent.
 type EmailConfirmInput struct {
 	ConfirmationToken string `json:"confirmationToken"`

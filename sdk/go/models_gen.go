@@ -450,6 +450,36 @@ func (m DeploymentSummary) MarshalJSON() ([]byte, error) {
 	return encodeModel(plain(m), m.Extra)
 }
 
+// DeviceAuthorization is what the API answers.
+//
+// RFC 8628, section 3.2.
+type DeviceAuthorization struct {
+	DeviceCode      string `json:"deviceCode"`
+	UserCode        string `json:"userCode"`
+	VerificationUri string `json:"verificationUri"`
+	Interval        int    `json:"interval"`
+	ExpiresIn       int    `json:"expiresIn"`
+
+	// Extra are the fields that this version does not know.
+	Extra map[string]json.RawMessage `json:"-"`
+	// LastResponse is the answer that this came with; nil inside of another model or of a list.
+	LastResponse *Response `json:"-"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
+func (m *DeviceAuthorization) UnmarshalJSON(data []byte) error {
+	type plain DeviceAuthorization
+	return decodeModel(data, (*plain)(m), &m.Extra)
+}
+
+// MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
+func (m DeviceAuthorization) MarshalJSON() ([]byte, error) {
+	type plain DeviceAuthorization
+	return encodeModel(plain(m), m.Extra)
+}
+
+func (m *DeviceAuthorization) setLastResponse(response *Response) { m.LastResponse = response }
+
 // EffectivePermission is what the API answers.
 type EffectivePermission struct {
 	Scope       string    `json:"scope"`

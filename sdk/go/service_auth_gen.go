@@ -10,6 +10,14 @@ import (
 // AuthService has the operations on auth.
 type AuthService struct{ core *core }
 
+// ApproveDevice
+// Let a device in as you, or not, by the code that it shows.
+//
+// POST /v1/auth/device/approve, needs session
+func (s *AuthService) ApproveDevice(ctx context.Context, body DeviceApproveInput, options ...CallOption) (*Response, error) {
+	return s.core.request(ctx, "POST", at("/v1/auth/device/approve"), RequestParams{Body: body}, options)
+}
+
 // ChangePassword
 // Change your password; your other sessions end.
 //
@@ -40,6 +48,22 @@ func (s *AuthService) ConfirmPasswordReset(ctx context.Context, body PasswordRes
 // POST /v1/auth/two-factor/confirm, needs session
 func (s *AuthService) ConfirmTwoFactor(ctx context.Context, body TwoFactorConfirmInput, options ...CallOption) (*RecoveryCodes, error) {
 	return ask[RecoveryCodes](ctx, s.core, "POST", at("/v1/auth/two-factor/confirm"), RequestParams{Body: body}, options)
+}
+
+// Device
+// Begin to sign in on a device without a browser: show `userCode` and `verificationUri`, then ask for the token.
+//
+// POST /v1/auth/device
+func (s *AuthService) Device(ctx context.Context, options ...CallOption) (*DeviceAuthorization, error) {
+	return ask[DeviceAuthorization](ctx, s.core, "POST", at("/v1/auth/device"), RequestParams{}, options)
+}
+
+// DeviceToken
+// Ask whether somebody let the device in: the answer is a session of twelve hours, once.
+//
+// POST /v1/auth/device/token
+func (s *AuthService) DeviceToken(ctx context.Context, body DeviceTokenInput, options ...CallOption) (*TokenWithSecret, error) {
+	return ask[TokenWithSecret](ctx, s.core, "POST", at("/v1/auth/device/token"), RequestParams{Body: body}, options)
 }
 
 // DisableTwoFactor

@@ -17,7 +17,7 @@ from cygnid.core.wakeups import Wakeups
 from cygnid.docs_site import docs_site
 from cygnid.git.door import GitDoor
 from cygnid.resources.audit import endpoints as audit
-from cygnid.resources.auth import account, two_factor
+from cygnid.resources.auth import account, device, two_factor
 from cygnid.resources.auth import endpoints as auth
 from cygnid.resources.billing import endpoints as billing
 from cygnid.resources.connections import endpoints as connections
@@ -44,6 +44,7 @@ NOUNS = (
     auth,
     account,
     two_factor,
+    device,
     audit,
     env,
     logs,

@@ -11,7 +11,7 @@ from cygni.types import Token
 from cygni_cli.client import Client
 from cygni_cli.command import command
 from cygni_cli.context import Context
-from cygni_cli.login import PASSWORD_STDIN, ask_and_keep, keep, name_of, read_password, url_of_api
+from cygni_cli.login import PASSWORD_STDIN, ask_and_keep, by_device, keep, name_of, read_password, url_of_api
 from cygni_cli.output import Result
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @command(
     examples=[
-        "cygni login                                             asks for URL and token",
+        "cygni login                                             shows a code to type where you are signed in",
         "cygni login --email ada@example.com                     a password instead: a session of twelve hours",
         "pass show cygni | cygni login --url https://… --token-stdin",
     ]
@@ -41,7 +41,22 @@ def login(
     token = sys.stdin.readline().strip() if token_stdin else None
     if token == "":
         raise click.UsageError("--token-stdin: there was nothing on stdin.")
+    if token is None and ctx.interactive:
+        url = url_of_api(ctx, url)
+        if (me := by_device(ctx, url=url)) is not None:
+            return _logged_in(me)
     return _logged_in(ask_and_keep(ctx, url=url, token=token))
+
+
+@command(examples=["cygni approve BCDF-GHJK", "cygni approve BCDF-GHJK --deny"])
+@click.argument("code")
+@click.option("--deny", is_flag=True, help="Say no.")
+def approve(ctx: Context, *, code: str, deny: bool) -> Result:
+    """Let a device in as you, by the code that it shows. Only if you see that device: whoever sent you a code by
+    mail or chat wants your session."""
+    ctx.client.auth.approve_device(user_code=code, approve=not deny)
+    done = "The device is not let in" if deny else "The device is let in as you; cygni sessions lists it"
+    return Result({"approved": not deny}, [done])
 
 
 @command(

@@ -398,6 +398,24 @@ export interface DeploymentSummary {
   createdAt: string;
 }
 
+export interface DeviceApproveInput {
+  userCode: string;
+  approve: boolean;
+}
+
+/** RFC 8628, section 3.2. */
+export interface DeviceAuthorization {
+  deviceCode: string;
+  userCode: string;
+  verificationUri: string;
+  interval: number;
+  expiresIn: number;
+}
+
+export interface DeviceTokenInput {
+  deviceCode: string;
+}
+
 export interface EffectivePermission {
   scope: string;
   projectId: string | null;

@@ -53,6 +53,13 @@ INPUTS: dict[str, dict[str, tuple[str, str]]] = {
         "labels": ("labels", ""),
         "clear_cache": ("clearCache", ""),
     },
+    "DeviceApproveInput": {
+        "user_code": ("userCode", ""),
+        "approve": ("approve", ""),
+    },
+    "DeviceTokenInput": {
+        "device_code": ("deviceCode", ""),
+    },
     "EmailConfirmInput": {
         "confirmation_token": ("confirmationToken", ""),
     },

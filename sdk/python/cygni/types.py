@@ -536,6 +536,33 @@ class DeploymentSummary(Model):
     }
 
 
+class DeviceApproveInput(TypedDict, total=False):
+    user_code: Required[str]
+    approve: Required[bool]
+
+
+class DeviceAuthorization(Model):
+    """RFC 8628, section 3.2."""
+
+    device_code: str
+    user_code: str
+    verification_uri: str
+    interval: int
+    expires_in: int
+
+    _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
+        "device_code": ("deviceCode", None),
+        "user_code": ("userCode", None),
+        "verification_uri": ("verificationUri", None),
+        "interval": ("interval", None),
+        "expires_in": ("expiresIn", None),
+    }
+
+
+class DeviceTokenInput(TypedDict, total=False):
+    device_code: Required[str]
+
+
 class EffectivePermission(Model):
     scope: str
     project_id: str | None

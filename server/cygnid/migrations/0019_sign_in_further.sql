@@ -25,3 +25,14 @@ CREATE TABLE recovery_codes (
     hash bytea NOT NULL,                               -- keyed: a code is short
     PRIMARY KEY (user_id, hash)
 );
+
+-- Devices that wait for somebody to let them in (RFC 8628).
+CREATE TABLE device_codes (
+    hash bytea PRIMARY KEY,                            -- of the code that the device keeps
+    user_code_hash bytea NOT NULL UNIQUE,              -- keyed: it is short
+    expires_at timestamptz NOT NULL,
+    interval_seconds integer NOT NULL,                 -- how long the device waits between two questions
+    asked_at timestamptz,
+    is_approved boolean,                               -- null: nobody has decided
+    user_id text COLLATE "C" REFERENCES users (id) ON DELETE CASCADE
+);

@@ -104,6 +104,9 @@ class World:
             "auth.disableTwoFactor": Request(
                 path="/auth/two-factor/disable", json={"currentPassword": PASSWORD, "otp": "123456"}
             ),
+            "auth.device": Request(path="/auth/device"),
+            "auth.deviceToken": Request(path="/auth/device/token", json={"deviceCode": "x"}),
+            "auth.approveDevice": Request(path="/auth/device/approve", json={"userCode": "BCDF-GHJK", "approve": True}),
             "me.update": Request(path="/me", json={"name": "Ada"}),
             "sessions.list": Request(path="/auth/sessions"),
             "sessions.deleteOthers": Request(path="/auth/sessions"),

@@ -3,9 +3,14 @@
 import type { RequestOptions } from "../_runtime/call.js";
 import type { WithResponse } from "../_runtime/response.js";
 import { Resource } from "../_runtime/resource.js";
-import type { AuthMethods, EmailConfirmInput, LoginInput, PasswordInput, PasswordResetConfirmInput, PasswordResetInput, RecoveryCodes, RegisterInput, TokenWithSecret, TwoFactorConfirmInput, TwoFactorDisableInput, TwoFactorEnrollInput, TwoFactorEnrollment, User } from "../types.js";
+import type { AuthMethods, DeviceApproveInput, DeviceAuthorization, DeviceTokenInput, EmailConfirmInput, LoginInput, PasswordInput, PasswordResetConfirmInput, PasswordResetInput, RecoveryCodes, RegisterInput, TokenWithSecret, TwoFactorConfirmInput, TwoFactorDisableInput, TwoFactorEnrollInput, TwoFactorEnrollment, User } from "../types.js";
 
 export class AuthResource extends Resource {
+  /** Let a device in as you, or not, by the code that it shows. Needs `session`. */
+  approveDevice(params: DeviceApproveInput, options?: RequestOptions): Promise<void> {
+    return this.caller.callForNothing({ method: "POST", path: "/v1/auth/device/approve", body: params }, options);
+  }
+
   /** Change your password; your other sessions end. Needs `session`. */
   changePassword(params: PasswordInput, options?: RequestOptions): Promise<void> {
     return this.caller.callForNothing({ method: "POST", path: "/v1/auth/password", body: params }, options);
@@ -27,6 +32,16 @@ export class AuthResource extends Resource {
    */
   confirmTwoFactor(params: TwoFactorConfirmInput, options?: RequestOptions): Promise<WithResponse<RecoveryCodes>> {
     return this.caller.call<RecoveryCodes>({ method: "POST", path: "/v1/auth/two-factor/confirm", body: params }, options);
+  }
+
+  /** Begin to sign in on a device without a browser: show `userCode` and `verificationUri`, then ask for the token. */
+  device(options?: RequestOptions): Promise<WithResponse<DeviceAuthorization>> {
+    return this.caller.call<DeviceAuthorization>({ method: "POST", path: "/v1/auth/device" }, options);
+  }
+
+  /** Ask whether somebody let the device in: the answer is a session of twelve hours, once. */
+  deviceToken(params: DeviceTokenInput, options?: RequestOptions): Promise<WithResponse<TokenWithSecret>> {
+    return this.caller.call<TokenWithSecret>({ method: "POST", path: "/v1/auth/device/token", body: params }, options);
   }
 
   /** Use no second factor any more; needs the password and a code, of the device or of recovery. Needs `session`. */

@@ -20,6 +20,27 @@ if TYPE_CHECKING:
 class AsyncAuth(AsyncResource):
     """Made by the client: `client.auth`."""
 
+    async def approve_device(
+        self,
+        *,
+        user_code: str,
+        approve: bool,
+        options: Options | None = None,
+    ) -> None:
+        """Let a device in as you, or not, by the code that it shows.
+
+        Needs the permission `session`.
+        """
+        return await self._call_none(
+            "POST",
+            "/auth/device/approve",
+            body={
+                "userCode": user_code,
+                "approve": approve,
+            },
+            options=options,
+        )
+
     async def change_password(
         self,
         *,
@@ -97,6 +118,36 @@ class AsyncAuth(AsyncResource):
             "RecoveryCodes",
             body={
                 "otp": otp,
+            },
+            options=options,
+        )
+
+    async def device(
+        self,
+        *,
+        options: Options | None = None,
+    ) -> t.DeviceAuthorization:
+        """Begin to sign in on a device without a browser: show `userCode` and `verificationUri`, then ask for the token."""
+        return await self._call(
+            "POST",
+            "/auth/device",
+            "DeviceAuthorization",
+            options=options,
+        )
+
+    async def device_token(
+        self,
+        *,
+        device_code: str,
+        options: Options | None = None,
+    ) -> t.TokenWithSecret:
+        """Ask whether somebody let the device in: the answer is a session of twelve hours, once."""
+        return await self._call(
+            "POST",
+            "/auth/device/token",
+            "TokenWithSecret",
+            body={
+                "deviceCode": device_code,
             },
             options=options,
         )
@@ -245,10 +296,13 @@ class AsyncRawAuth:
     """client.raw.auth: the same methods, with the whole answer."""
 
     def __init__(self, resource: AsyncAuth) -> None:
+        self.approve_device = raw_async(resource.approve_device)
         self.change_password = raw_async(resource.change_password)
         self.confirm_email = raw_async(resource.confirm_email)
         self.confirm_password_reset = raw_async(resource.confirm_password_reset)
         self.confirm_two_factor = raw_async(resource.confirm_two_factor)
+        self.device = raw_async(resource.device)
+        self.device_token = raw_async(resource.device_token)
         self.disable_two_factor = raw_async(resource.disable_two_factor)
         self.enroll_two_factor = raw_async(resource.enroll_two_factor)
         self.login = raw_async(resource.login)

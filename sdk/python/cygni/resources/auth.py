@@ -20,6 +20,27 @@ if TYPE_CHECKING:
 class Auth(Resource):
     """Made by the client: `client.auth`."""
 
+    def approve_device(
+        self,
+        *,
+        user_code: str,
+        approve: bool,
+        options: Options | None = None,
+    ) -> None:
+        """Let a device in as you, or not, by the code that it shows.
+
+        Needs the permission `session`.
+        """
+        return self._call_none(
+            "POST",
+            "/auth/device/approve",
+            body={
+                "userCode": user_code,
+                "approve": approve,
+            },
+            options=options,
+        )
+
     def change_password(
         self,
         *,
@@ -97,6 +118,36 @@ class Auth(Resource):
             "RecoveryCodes",
             body={
                 "otp": otp,
+            },
+            options=options,
+        )
+
+    def device(
+        self,
+        *,
+        options: Options | None = None,
+    ) -> t.DeviceAuthorization:
+        """Begin to sign in on a device without a browser: show `userCode` and `verificationUri`, then ask for the token."""
+        return self._call(
+            "POST",
+            "/auth/device",
+            "DeviceAuthorization",
+            options=options,
+        )
+
+    def device_token(
+        self,
+        *,
+        device_code: str,
+        options: Options | None = None,
+    ) -> t.TokenWithSecret:
+        """Ask whether somebody let the device in: the answer is a session of twelve hours, once."""
+        return self._call(
+            "POST",
+            "/auth/device/token",
+            "TokenWithSecret",
+            body={
+                "deviceCode": device_code,
             },
             options=options,
         )
@@ -245,10 +296,13 @@ class RawAuth:
     """client.raw.auth: the same methods, with the whole answer."""
 
     def __init__(self, resource: Auth) -> None:
+        self.approve_device = raw(resource.approve_device)
         self.change_password = raw(resource.change_password)
         self.confirm_email = raw(resource.confirm_email)
         self.confirm_password_reset = raw(resource.confirm_password_reset)
         self.confirm_two_factor = raw(resource.confirm_two_factor)
+        self.device = raw(resource.device)
+        self.device_token = raw(resource.device_token)
         self.disable_two_factor = raw(resource.disable_two_factor)
         self.enroll_two_factor = raw(resource.enroll_two_factor)
         self.login = raw(resource.login)

@@ -59,6 +59,13 @@ module Cygni
       labels: ["labels", nil],
       clear_cache: ["clearCache", nil]
     },
+    "DeviceApproveInput" => {
+      user_code: ["userCode", nil],
+      approve: ["approve", nil]
+    },
+    "DeviceTokenInput" => {
+      device_code: ["deviceCode", nil]
+    },
     "EmailConfirmInput" => {
       confirmation_token: ["confirmationToken", nil]
     },

@@ -187,6 +187,15 @@ module Cygni
       field(:created_at, "createdAt") { time }
     end
 
+    # RFC 8628, section 3.2.
+    class DeviceAuthorization < Model
+      field(:device_code, "deviceCode")
+      field(:user_code, "userCode")
+      field(:verification_uri, "verificationUri")
+      field(:interval)
+      field(:expires_in, "expiresIn")
+    end
+
     # EffectivePermission, as the API says it.
     class EffectivePermission < Model
       field(:scope)

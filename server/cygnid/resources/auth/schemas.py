@@ -118,6 +118,27 @@ class RecoveryCodes(Out, frozen=True, kw_only=True):
     """Each lets its user in once, in place of a code of the device. They are not shown again."""
 
 
+class DeviceAuthorization(Out, frozen=True, kw_only=True):
+    """RFC 8628, section 3.2."""
+
+    device_code: str
+    """Only for the device: whoever has it gets the session."""
+    user_code: str
+    verification_uri: str
+    interval: int
+    """Seconds between two questions."""
+    expires_in: int
+
+
+class DeviceTokenInput(In, frozen=True, kw_only=True):
+    device_code: Code
+
+
+class DeviceApproveInput(In, frozen=True, kw_only=True):
+    user_code: Code
+    approve: bool
+
+
 class MePatch(In, frozen=True, kw_only=True):
     name: Name | UnsetType = UNSET
     preferences: FreeMap | UnsetType = UNSET

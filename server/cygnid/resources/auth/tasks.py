@@ -6,7 +6,7 @@ from cygnid.backends import Backends
 from cygnid.core import clock
 from cygnid.core.db import begin
 from cygnid.core.reconcile import reconcile
-from cygnid.resources.auth import one_time, throttle
+from cygnid.resources.auth import devices, one_time, throttle
 
 _SESSIONS_KEPT = timedelta(days=30)
 
@@ -17,6 +17,7 @@ async def forget_ended_sign_ins(backends: Backends) -> None:
     async with begin(backends.pool) as tx:
         await throttle.forget(tx)
         await one_time.forget(tx)
+        await devices.forget(tx)
         await tx.execute(
             "DELETE FROM tokens WHERE kind = 'session' AND least(expires_at, revoked_at) <= $1",
             clock.now() - _SESSIONS_KEPT,

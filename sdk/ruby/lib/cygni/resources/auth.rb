@@ -6,6 +6,21 @@ module Cygni
   module Resources
     # Made by the client: client.auth.
     class Auth < Resource
+      # Let a device in as you, or not, by the code that it shows.
+      #
+      # Needs the permission `session`.
+      def approve_device(user_code:, approve:, options: {})
+        ask_nothing(
+          "POST",
+          "/auth/device/approve",
+          body: {
+            "userCode" => user_code,
+            "approve" => approve
+          },
+          options: options
+        )
+      end
+
       # Change your password; your other sessions end.
       #
       # current_password: 12 to 128 characters of any kind.
@@ -61,6 +76,30 @@ module Cygni
           Models::RecoveryCodes,
           body: {
             "otp" => otp
+          },
+          options: options
+        )
+      end
+
+      # Begin to sign in on a device without a browser: show `userCode` and `verificationUri`, then ask for the
+      # token.
+      def device(options: {})
+        ask_model(
+          "POST",
+          "/auth/device",
+          Models::DeviceAuthorization,
+          options: options
+        )
+      end
+
+      # Ask whether somebody let the device in: the answer is a session of twelve hours, once.
+      def device_token(device_code:, options: {})
+        ask_model(
+          "POST",
+          "/auth/device/token",
+          Models::TokenWithSecret,
+          body: {
+            "deviceCode" => device_code
           },
           options: options
         )
