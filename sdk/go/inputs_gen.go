@@ -160,19 +160,25 @@ type EnvVariablePatch struct {
 
 // EnvironmentInput is what the API is sent.
 type EnvironmentInput struct {
-	Name       string                      `json:"name"`
-	Type       Field[EnvironmentInputType] `json:"type,omitempty"`
-	Branch     Field[string]               `json:"branch,omitempty"`
-	AutoDeploy Field[bool]                 `json:"autoDeploy,omitempty"`
-	CloneFrom  Field[string]               `json:"cloneFrom,omitempty"`
+	Name      string                      `json:"name"`
+	Type      Field[EnvironmentInputType] `json:"type,omitempty"`
+	Branch    Field[string]               `json:"branch,omitempty"`
+	Protected Field[bool]                 `json:"protected,omitempty"`
+	// How many others must approve each deployment.
+	RequiredApprovals Field[int]    `json:"requiredApprovals,omitempty"`
+	AutoDeploy        Field[bool]   `json:"autoDeploy,omitempty"`
+	CloneFrom         Field[string] `json:"cloneFrom,omitempty"`
 }
 
 // EnvironmentPatch is what the API is sent.
 //
 // What is absent stays, null clears.
 type EnvironmentPatch struct {
-	Branch     Field[string] `json:"branch,omitempty"`
-	AutoDeploy Field[bool]   `json:"autoDeploy,omitempty"`
+	Branch    Field[string] `json:"branch,omitempty"`
+	Protected Field[bool]   `json:"protected,omitempty"`
+	// How many others must approve each deployment.
+	RequiredApprovals Field[int]  `json:"requiredApprovals,omitempty"`
+	AutoDeploy        Field[bool] `json:"autoDeploy,omitempty"`
 }
 
 // GrantInput is what the API is sent.

@@ -674,6 +674,8 @@ type Environment struct {
 	Name                string          `json:"name"`
 	Type                EnvironmentType `json:"type"`
 	Branch              *string         `json:"branch"`
+	Protected           bool            `json:"protected"`
+	RequiredApprovals   int             `json:"requiredApprovals"`
 	AutoDeploy          bool            `json:"autoDeploy"`
 	CurrentDeploymentID *string         `json:"currentDeploymentId"`
 	URL                 *string         `json:"url"`

@@ -64,7 +64,7 @@ func (s *EnvironmentsService) Restore(ctx context.Context, projectID string, nam
 }
 
 // Update
-// Change which branch an environment follows, and whether what is new on it is deployed.
+// Change which branch an environment follows, whether what is new on it is deployed, and who may change it.
 //
 // PATCH /v1/projects/{id}/environments/{name}, needs projects:admin
 func (s *EnvironmentsService) Update(ctx context.Context, projectID string, name string, body EnvironmentPatch, options ...CallOption) (*Environment, error) {

@@ -540,6 +540,8 @@ export interface Environment {
   name: string;
   type: EnvironmentType;
   branch: string | null;
+  protected: boolean;
+  requiredApprovals: number;
   autoDeploy: boolean;
   currentDeploymentId: string | null;
   url: string | null;
@@ -554,6 +556,9 @@ export interface EnvironmentInput {
   name: string;
   type?: EnvironmentInputType | undefined;
   branch?: string | null | undefined;
+  protected?: boolean | undefined;
+  /** How many others must approve each deployment. */
+  requiredApprovals?: number | undefined;
   autoDeploy?: boolean | undefined;
   cloneFrom?: string | null | undefined;
 }
@@ -561,6 +566,9 @@ export interface EnvironmentInput {
 /** What is absent stays, null clears. */
 export interface EnvironmentPatch {
   branch?: string | null | undefined;
+  protected?: boolean | undefined;
+  /** How many others must approve each deployment. */
+  requiredApprovals?: number | undefined;
   autoDeploy?: boolean | undefined;
 }
 

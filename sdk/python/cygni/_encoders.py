@@ -93,11 +93,15 @@ INPUTS: dict[str, dict[str, tuple[str, str]]] = {
         "name": ("name", ""),
         "type": ("type", ""),
         "branch": ("branch", ""),
+        "protected": ("protected", ""),
+        "required_approvals": ("requiredApprovals", ""),
         "auto_deploy": ("autoDeploy", ""),
         "clone_from": ("cloneFrom", ""),
     },
     "EnvironmentPatch": {
         "branch": ("branch", ""),
+        "protected": ("protected", ""),
+        "required_approvals": ("requiredApprovals", ""),
         "auto_deploy": ("autoDeploy", ""),
     },
     "GrantInput": {

@@ -746,6 +746,8 @@ class Environment(Model):
     name: str
     type: EnvironmentType | str
     branch: str | None
+    protected: bool
+    required_approvals: int
     auto_deploy: bool
     current_deployment_id: str | None
     url: str | None
@@ -762,6 +764,8 @@ class Environment(Model):
         "name": ("name", None),
         "type": ("type", None),
         "branch": ("branch", None),
+        "protected": ("protected", None),
+        "required_approvals": ("requiredApprovals", None),
         "auto_deploy": ("autoDeploy", None),
         "current_deployment_id": ("currentDeploymentId", None),
         "url": ("url", None),
@@ -777,6 +781,9 @@ class EnvironmentInput(TypedDict, total=False):
     name: Required[str]
     type: EnvironmentInputType
     branch: str | None
+    protected: bool
+    required_approvals: int
+    """How many others must approve each deployment."""
     auto_deploy: bool
     clone_from: str | None
 
@@ -785,6 +792,9 @@ class EnvironmentPatch(TypedDict, total=False):
     """What is absent stays, null clears."""
 
     branch: str | None
+    protected: bool
+    required_approvals: int
+    """How many others must approve each deployment."""
     auto_deploy: bool
 
 

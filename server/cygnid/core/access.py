@@ -105,6 +105,19 @@ _ROLES = {
     "billing": "billing:* projects:read teams:read members:read events:read",
     "auditor": " ".join(sorted(p for p in ALL if p.endswith(":read") and p != Permission.ENV_READ)),
 }
+GUARDED = frozenset(
+    {
+        Permission.DEPLOYMENTS_WRITE,
+        Permission.DEPLOYMENTS_PROMOTE,
+        Permission.DEPLOYMENTS_SCALE,
+        Permission.DEPLOYMENTS_DELETE,
+        Permission.ENV_WRITE,
+        Permission.ENV_REVEAL,
+        Permission.JOBS_WRITE,
+        Permission.INSTANCES_EXEC,
+    }
+)
+"""What nobody may do in a protected environment without a grant there, owners included."""
 AGAINST_POLICY = "This team takes no token of this age, or none from this address."
 BOUND = "A deploy token acts in its own project and environment only."
 ROLES: dict[str, frozenset[Permission]] = {name: expand(scopes.split()) for name, scopes in _ROLES.items()}
@@ -158,6 +171,12 @@ class Held:
             if holding.type == "grant" and (holding.project_id, holding.environment) == (project_id, environment):
                 found |= expand(frozenset(holding.scopes))
         return self.own & found
+
+    def on_protected(self, project_id: str, environment: str) -> frozenset[Permission]:
+        """What holds in a protected environment. Whoever may end the protection may approve."""
+        held = self.on(project_id, environment)
+        lost = GUARDED if Permission.PROJECTS_ADMIN in held else GUARDED | {Permission.DEPLOYMENTS_APPROVE}
+        return held - (lost - self.granted(project_id, environment))
 
     @property
     def anywhere(self) -> frozenset[Permission]:

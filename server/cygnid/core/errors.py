@@ -3,7 +3,7 @@
 CygniError
 ├── BadRequest 400: ValidationError · UnknownParameter
 ├── Unauthorized 401: TokenExpired · TokenRevoked
-├── Forbidden 403: InsufficientScope · SessionRequired · QuotaExceeded
+├── Forbidden 403: InsufficientScope · SessionRequired · EnvironmentProtected · QuotaExceeded
 ├── NotFound 404 · MethodNotAllowed 405
 ├── Conflict 409: NameTaken · InvalidState · InUse · IdempotencyInProgress · SecretNotReplayable
 ├── Gone 410 · PreconditionFailed 412 · PayloadTooLarge 413 · UnsupportedMediaType 415
@@ -129,6 +129,13 @@ class SessionRequired(Forbidden):
 
     code = "session_required"
     hint = "Sign in: `cygni login`, or POST /v1/auth/login."
+
+
+class EnvironmentProtected(Forbidden):
+    """This environment is protected: what changes it needs a grant there."""
+
+    code = "environment_protected"
+    hint = "Ask an owner or admin for a role in this environment (POST /v1/grants), which may end by itself."
 
 
 class QuotaExceeded(Forbidden):

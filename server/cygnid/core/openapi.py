@@ -10,8 +10,10 @@ from typing import Any, get_args, get_origin
 import msgspec
 
 from cygnid.core import convert, schemas
+from cygnid.core.access import GUARDED
 from cygnid.core.errors import (
     CygniError,
+    EnvironmentProtected,
     Forbidden,
     IdempotencyInProgress,
     IdempotencyKeyReused,
@@ -105,6 +107,8 @@ def errors_of(item: Operation) -> list[type[CygniError]]:
         found += [SessionRequired]
     elif item.needs not in ("public", "any"):
         found += [InsufficientScope, Forbidden, NotFound]
+    if item.needs in GUARDED:
+        found.append(EnvironmentProtected)
     if item.data is not None or item.kind == "receive":
         found.append(UnsupportedMediaType)
     if item.replayable:

@@ -44,7 +44,10 @@ export class EnvironmentsResource extends Resource {
     return this.caller.call<Environment>({ method: "POST", path: `/v1/projects/${segment(projectId)}/environments/${segment(name)}/restore` }, options);
   }
 
-  /** Change which branch an environment follows, and whether what is new on it is deployed. Needs `projects:admin`. */
+  /**
+   * Change which branch an environment follows, whether what is new on it is deployed, and who may change it. Needs
+   * `projects:admin`.
+   */
   update(projectId: string, name: string, params: EnvironmentPatch = {}, options?: RequestOptions): Promise<WithResponse<Environment>> {
     return this.caller.call<Environment>({ method: "PATCH", path: `/v1/projects/${segment(projectId)}/environments/${segment(name)}`, body: params }, options);
   }

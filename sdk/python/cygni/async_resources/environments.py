@@ -30,6 +30,8 @@ class AsyncEnvironments(AsyncResource):
         name: str,
         type: t.EnvironmentInputType | Omit = OMIT,
         branch: str | None | Omit = OMIT,
+        protected: bool | Omit = OMIT,
+        required_approvals: int | Omit = OMIT,
         auto_deploy: bool | Omit = OMIT,
         clone_from: str | None | Omit = OMIT,
         options: Options | None = None,
@@ -37,6 +39,7 @@ class AsyncEnvironments(AsyncResource):
         """Create an environment, with the variables of another if `cloneFrom` names one.
 
         project_id: Which project: its id or name.
+        required_approvals: How many others must approve each deployment.
 
         Needs the permission `projects:write`.
         """
@@ -48,6 +51,8 @@ class AsyncEnvironments(AsyncResource):
                 "name": name,
                 "type": type,
                 "branch": branch,
+                "protected": protected,
+                "requiredApprovals": required_approvals,
                 "autoDeploy": auto_deploy,
                 "cloneFrom": clone_from,
             },
@@ -160,13 +165,16 @@ class AsyncEnvironments(AsyncResource):
         /,
         *,
         branch: str | None | Omit = OMIT,
+        protected: bool | Omit = OMIT,
+        required_approvals: int | Omit = OMIT,
         auto_deploy: bool | Omit = OMIT,
         options: Options | None = None,
     ) -> t.Environment:
-        """Change which branch an environment follows, and whether what is new on it is deployed.
+        """Change which branch an environment follows, whether what is new on it is deployed, and who may change it.
 
         project_id: Which project: its id or name.
         name: Which environment, by its name.
+        required_approvals: How many others must approve each deployment.
 
         Needs the permission `projects:admin`.
         """
@@ -176,6 +184,8 @@ class AsyncEnvironments(AsyncResource):
             "Environment",
             body={
                 "branch": branch,
+                "protected": protected,
+                "requiredApprovals": required_approvals,
                 "autoDeploy": auto_deploy,
             },
             options=options,

@@ -119,11 +119,15 @@ module Cygni
       name: ["name", nil],
       type: ["type", nil],
       branch: ["branch", nil],
+      protected: ["protected", nil],
+      required_approvals: ["requiredApprovals", nil],
       auto_deploy: ["autoDeploy", nil],
       clone_from: ["cloneFrom", nil]
     },
     "EnvironmentPatch" => {
       branch: ["branch", nil],
+      protected: ["protected", nil],
+      required_approvals: ["requiredApprovals", nil],
       auto_deploy: ["autoDeploy", nil]
     },
     "GrantInput" => {

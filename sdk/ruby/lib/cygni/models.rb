@@ -269,6 +269,8 @@ module Cygni
       field(:name)
       field(:type)
       field(:branch)
+      field(:protected)
+      field(:required_approvals, "requiredApprovals")
       field(:auto_deploy, "autoDeploy")
       field(:current_deployment_id, "currentDeploymentId")
       field(:url)

@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 
 from cygnid.core import changes, clock, etag
-from cygnid.core.access import BOUND
+from cygnid.core.access import Permission
 from cygnid.core.changes import Wake
 from cygnid.core.db import Tx
-from cygnid.core.errors import Forbidden, InUse, InvalidState, NotFound, ValidationError
+from cygnid.core.errors import InUse, InvalidState, NotFound, ValidationError
 from cygnid.core.ids import new_id
 from cygnid.core.schemas import plain
 from cygnid.resources.deployments import progress, queries
@@ -36,7 +36,7 @@ from cygnid.resources.deployments.schemas import (
 from cygnid.resources.env import queries as env
 from cygnid.resources.instances import queries as instances
 from cygnid.resources.projects import actions as projects
-from cygnid.resources.projects.access import EnvironmentAccess
+from cygnid.resources.projects.access import EnvironmentAccess, environment_access
 from cygnid.resources.projects.queries import ProjectRow
 from cygnid.resources.repositories import queries as repositories
 from cygnid.resources.uploads import actions as uploads
@@ -320,8 +320,11 @@ async def _of_project(tx: Tx, access: EnvironmentAccess, deployment_id: str) -> 
     row = await queries.deployment(tx, deployment_id)
     if row is None or row.project_id != access.project.id:
         raise NotFound("The project has no such deployment.", hint="GET /v1/deployments?projectId=… lists them.")
-    if not access.actor.reaches(row.project_id, row.environment):
-        raise Forbidden(BOUND, hint="Use a team or personal token for anything else.")
+    if row.environment_id != access.environment.id:
+        # its build may have had the variables of the environment that it was made for
+        await environment_access(
+            tx, access.actor, row.project_id, row.environment, Permission.DEPLOYMENTS_WRITE, deleted=True
+        )
     return row
 
 

@@ -12,10 +12,11 @@ from cygnid.core.errors import QuotaExceeded
 from cygnid.core.reconcile import reconcile
 from cygnid.core.work import Claim, Lost, work
 from cygnid.resources.connections import actions as connections
-from cygnid.resources.deployments import follow, queries
+from cygnid.resources.deployments import follow, progress, queries
 from cygnid.resources.deployments.schemas import GitSource
 from cygnid.resources.deployments.steps.remote import remote
 from cygnid.resources.logs import actions as logs
+from cygnid.resources.projects import actions as project_actions
 from cygnid.resources.projects import queries as projects
 from cygnid.resources.projects.access import platform_access
 from cygnid.resources.projects.queries import EnvironmentRow, ProjectRow
@@ -112,6 +113,9 @@ async def _take(tx: Tx, looked: ProjectRow, heads: Heads) -> bool:
             continue
         source = GitSource(repository_url=project.source.repository_url, branch=branch, tag=None)
         access = platform_access(project, environment)
+        if environment.protected and not environment.required_approvals:
+            await _leave(tx, project, environment, sha)
+            continue
         try:
             await follow.deploy_head(tx, access, source, sha)
         except QuotaExceeded as error:
@@ -119,6 +123,16 @@ async def _take(tx: Tx, looked: ProjectRow, heads: Heads) -> bool:
             message = f"{sha[:7]} is not deployed: {error.message} {error.hint}"
             await logs.system_line(tx, project.id, environment.name, message, level="warn")
     return is_settled
+
+
+async def _leave(tx: Tx, project: ProjectRow, environment: EnvironmentRow, sha: str) -> None:
+    """Whoever may write to the repository is nobody whom the environment knows."""
+    locked = await progress.lock(tx, environment.id)
+    if locked is None or locked.followed_sha == sha:
+        return
+    await project_actions.set_followed(tx, environment.id, sha)
+    message = f"{sha[:7]} is not deployed by itself: {environment.name} is protected, and no approvals are required."
+    await logs.system_line(tx, project.id, environment.name, message, level="warn")
 
 
 async def _failed(

@@ -1,11 +1,12 @@
 """Which variables a request is about."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Self
 
 from msgspec import UNSET
 
-from cygnid.core.access import Permission
+from cygnid.core.access import GUARDED, Permission
 from cygnid.core.actors import Actor
 from cygnid.core.db import Read
 from cygnid.core.errors import Forbidden, NotFound
@@ -13,7 +14,8 @@ from cygnid.core.http import Call
 from cygnid.resources.env import queries
 from cygnid.resources.env.queries import PREVIEW, VariableRow
 from cygnid.resources.env.schemas import EnvVariablePatch
-from cygnid.resources.projects.access import ProjectAccess, environment_access, project_access
+from cygnid.resources.projects import queries as projects
+from cygnid.resources.projects.access import ProjectAccess, environment_access, project_access, require_in_protected
 from cygnid.resources.projects.queries import EnvironmentRow
 
 _READING = (Permission.ENV_READ, Permission.ENV_REVEAL)
@@ -33,6 +35,7 @@ class EnvAccess(ProjectAccess):
         project, entry = call.reference("project_id") or "", call.reference("environment")
         if entry is None or entry == PREVIEW:
             access = await project_access(read, call.actor, project, needs)
+            await _require(read, access, [] if entry is None else [entry], needs)
             return cls(**vars(access), entry=entry, environment=None)
         found = await environment_access(read, call.actor, project, entry, needs)
         return cls(**vars(found), entry=entry)
@@ -74,11 +77,14 @@ async def _access(
     """In the project as a whole, else in each of the environments, or in one of them when `partly`. What counts for
     previews counts in all that come."""
     try:
-        return await project_access(read, actor, project, needs)
+        access = await project_access(read, actor, project, needs)
     except Forbidden:
         named = [name for name in environments if name != PREVIEW]
         if not named or (len(named) < len(environments) and not partly):
             raise
+    else:
+        await _require(read, access, environments, needs)
+        return access
     found: list[ProjectAccess] = []
     for name in named:
         try:
@@ -87,4 +93,18 @@ async def _access(
             if not partly or (name == named[-1] and not found):
                 raise
     permissions = frozenset.intersection(*(one.permissions for one in found))
-    return ProjectAccess(actor=actor, team_id=found[0].team_id, permissions=permissions, project=found[0].project)
+    access = ProjectAccess(actor=actor, team_id=found[0].team_id, permissions=permissions, project=found[0].project)
+    await _require(read, access, environments, needs)
+    return access
+
+
+async def _require(read: Read, access: ProjectAccess, environments: Collection[str], needs: Permission) -> None:
+    """That it may be done in all of these that are protected: what counts in one counts there too. Raises
+    EnvironmentProtected."""
+    if needs not in GUARDED:
+        return
+    names = set(environments)
+    if PREVIEW in names:
+        rows = await projects.environments(read, access.project.id, deleted=True)
+        names |= {row.name for row in rows if row.type == "preview"}
+    await require_in_protected(read, access, needs, names)

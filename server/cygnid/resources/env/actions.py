@@ -213,12 +213,17 @@ async def record_export(tx: Tx, access: EnvAccess, *, reason: str, request_id: s
 
 
 async def copy(
-    tx: Tx, secrets: Secrets, access: ProjectAccess, source: EnvironmentRow, into: EnvironmentRow
+    tx: Tx,
+    secrets: Secrets,
+    access: ProjectAccess,
+    source: EnvironmentRow,
+    into: EnvironmentRow,
+    *,
+    may_reveal: bool,
 ) -> list[Warning]:
-    """Give an environment variables of its own, as another one has them. Secrets and files are copied for who may
-    reveal them; for others they are empty, with a warning each."""
+    """Give an environment variables of its own, as another one has them. Secrets and files are copied for who
+    `may_reveal` them in `source`; for others they are empty, with a warning each."""
     await lock(tx, access.project)
-    may_reveal = Permission.ENV_REVEAL in access.permissions
     warnings: list[Warning] = []
     for found in await queries.effective(tx, source):
         row = await _row(tx, found.variable_id)

@@ -1,12 +1,13 @@
 """Which project, and which of its environments, a request is about."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Self
 
-from cygnid.core.access import ALL, Permission, TeamAccess, team_access
+from cygnid.core.access import ALL, Permission, TeamAccess, held_in, refused_in, team_access
 from cygnid.core.actors import SYSTEM, Actor
 from cygnid.core.db import Read
-from cygnid.core.errors import InvalidState, NotFound, ValidationError
+from cygnid.core.errors import EnvironmentProtected, InvalidState, NotFound, ValidationError
 from cygnid.core.http import Call
 from cygnid.resources.projects import queries
 from cygnid.resources.projects.queries import EnvironmentRow, ProjectRow
@@ -76,7 +77,8 @@ async def project_access(
 async def environment_access(
     read: Read, actor: Actor, reference: str, name: str, needs: Permission, *, deleted: bool = False
 ) -> EnvironmentAccess:
-    """As `project_access`, for the environment called `name`; a deleted one is NotFound unless `deleted`."""
+    """As `project_access`, for the environment called `name`; a deleted one is NotFound unless `deleted`. Raises
+    EnvironmentProtected where that asks for a grant that lacks."""
     found = await queries.project(read, reference)
     if found is None:
         raise NotFound
@@ -88,7 +90,30 @@ async def environment_access(
             hint=f"GET /v1/projects/{found.id}/environments lists them.",
         )
     _require_living(found, needs)
+    if environment.protected:
+        permissions = (await held_in(read, actor, found.team_id)).on_protected(found.id, name)
+        if needs not in permissions:
+            with refused_in(found.team_id, found.id, name):
+                raise EnvironmentProtected(f"{name} of {found.name} is protected: {needs} needs a grant there.")
+        access = replace(access, permissions=permissions)
     return EnvironmentAccess(**vars(access), project=found, environment=environment)
+
+
+async def require_in_protected(
+    read: Read, access: ProjectAccess, needs: Permission, names: Collection[str] | None = None
+) -> None:
+    """That what is done to the project as a whole may be done in each of its protected environments (of these names).
+    Raises EnvironmentProtected."""
+    for row in await queries.environments(read, access.project.id, deleted=True):
+        if row.protected and (names is None or row.name in names):
+            await environment_access(read, access.actor, access.project.id, row.name, needs, deleted=True)
+
+
+async def require_for_all(read: Read, access: ProjectAccess) -> None:
+    """That the actor may stop, move or remove all that the project serves: by projects:admin, or as somebody who may
+    scale each environment that is protected. Raises EnvironmentProtected."""
+    if Permission.PROJECTS_ADMIN not in access.permissions:
+        await require_in_protected(read, access, Permission.DEPLOYMENTS_SCALE)
 
 
 def platform_access(project: ProjectRow, environment: EnvironmentRow) -> EnvironmentAccess:

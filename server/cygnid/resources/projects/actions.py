@@ -84,6 +84,8 @@ async def create_environment(
     name: str,
     kind: EnvironmentType,
     branch: str | None = None,
+    protected: bool = False,
+    required_approvals: int = 0,
     auto_deploy: bool = True,
     request_id: str | None = None,
 ) -> EnvironmentRow:
@@ -91,14 +93,16 @@ async def create_environment(
     environment_id, now = new_id("envt"), clock.now()
     async with tx.unique(environments_name_taken=EnvironmentNameTaken()):
         await tx.execute(
-            """INSERT INTO environments (id, project_id, name, type, branch, auto_deploy, created_at, updated_at,
-                   created_by)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)""",
+            """INSERT INTO environments (id, project_id, name, type, branch, protected, required_approvals, auto_deploy,
+                   created_at, updated_at, created_by)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10)""",
             environment_id,
             project.id,
             name,
             kind,
             branch,
+            protected,
+            required_approvals,
             auto_deploy,
             now,
             access.actor.created_by,

@@ -1,8 +1,10 @@
 """Routes of projects and their environments."""
 
+from msgspec import UNSET
+
 from cygnid.core.access import Permission
 from cygnid.core.db import Read, Tx
-from cygnid.core.errors import Gone, InvalidState, NameTaken, PreconditionFailed, ValidationError
+from cygnid.core.errors import EnvironmentProtected, Gone, InvalidState, NameTaken, PreconditionFailed, ValidationError
 from cygnid.core.http import Answer, Call, operation
 from cygnid.core.paging import PageQuery
 from cygnid.core.schemas import Page
@@ -12,6 +14,7 @@ from cygnid.resources.projects.access import (
     DeletedEnvironmentAccess,
     EnvironmentAccess,
     ProjectAccess,
+    require_for_all,
 )
 from cygnid.resources.projects.schemas import (
     ConfirmQuery,
@@ -83,11 +86,13 @@ async def get_project(read: Read, call: Call, access: ProjectAccess) -> Answer:
     id="projects.update",
     needs=Permission.PROJECTS_WRITE,
     answers=Project,
-    errors=[NameTaken, InvalidState, PreconditionFailed],
+    errors=[NameTaken, InvalidState, PreconditionFailed, EnvironmentProtected],
     example={"labels": {"team": "core", "old": None}, "build": {"rootDir": "apps/web"}},
 )
 async def update_project(tx: Tx, call: Call, access: ProjectAccess, data: ProjectPatch) -> Answer:
     """Change a project; what it builds and runs follows with the next deployment, its name at once."""
+    if data.name is not UNSET and data.name != access.project.name:
+        await require_for_all(tx, access)
     await actions.update_project(
         tx, access, data, call.services.settings, if_match=call.if_match, request_id=call.request_id
     )
@@ -101,11 +106,12 @@ async def update_project(tx: Tx, call: Call, access: ProjectAccess, data: Projec
     needs=Permission.PROJECTS_DELETE,
     status=202,
     answers=Project,
-    errors=[PreconditionFailed],
+    errors=[PreconditionFailed, EnvironmentProtected],
 )
 async def delete_project(tx: Tx, call: Call, access: DeletedAccess, query: ConfirmQuery) -> Answer:
     """Delete a project; it can be restored for seven days."""
     _require_confirmed(query, access.project.name)
+    await require_for_all(tx, access)
     await actions.delete_project(tx, access, call.services.settings, if_match=call.if_match, request_id=call.request_id)
     return await _answer(tx, call, access.project.id)
 
@@ -131,10 +137,11 @@ async def restore_project(tx: Tx, call: Call, access: DeletedAccess) -> Answer:
     needs=Permission.PROJECTS_WRITE,
     status=202,
     answers=Project,
-    errors=[InvalidState],
+    errors=[InvalidState, EnvironmentProtected],
 )
 async def pause_project(tx: Tx, call: Call, access: ProjectAccess) -> Answer:
     """Stop all instances of a project and serve a 503 page in their place."""
+    await require_for_all(tx, access)
     await actions.pause_project(tx, access, request_id=call.request_id)
     return await _answer(tx, call, access.project.id)
 
@@ -146,10 +153,11 @@ async def pause_project(tx: Tx, call: Call, access: ProjectAccess) -> Answer:
     needs=Permission.PROJECTS_WRITE,
     status=202,
     answers=Project,
-    errors=[InvalidState],
+    errors=[InvalidState, EnvironmentProtected],
 )
 async def resume_project(tx: Tx, call: Call, access: ProjectAccess) -> Answer:
     """Start the instances of a paused project again."""
+    await require_for_all(tx, access)
     await actions.resume_project(tx, access, request_id=call.request_id)
     return await _answer(tx, call, access.project.id)
 
@@ -174,10 +182,10 @@ async def get_environment(access: EnvironmentAccess) -> Answer:
     needs=Permission.PROJECTS_ADMIN,
     answers=Environment,
     errors=[PreconditionFailed],
-    example={"branch": "develop", "autoDeploy": True},
+    example={"branch": "develop", "protected": True, "requiredApprovals": 1},
 )
 async def update_environment(tx: Tx, call: Call, access: EnvironmentAccess, data: EnvironmentPatch) -> Answer:
-    """Change which branch an environment follows, and whether what is new on it is deployed."""
+    """Change which branch an environment follows, whether what is new on it is deployed, and who may change it."""
     await environments.update_environment(tx, access, data, if_match=call.if_match, request_id=call.request_id)
     return await _environment_answer(tx, access)
 

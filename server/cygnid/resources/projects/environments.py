@@ -12,7 +12,12 @@ from cygnid.resources.projects.actions import RESTORABLE, environment_subject, r
 from cygnid.resources.projects.queries import EnvironmentRow
 from cygnid.resources.projects.schemas import EnvironmentEvent, EnvironmentPatch
 
-_ON_THE_WIRE = {"branch": "branch", "auto_deploy": "autoDeploy"}
+_ON_THE_WIRE = {
+    "branch": "branch",
+    "protected": "protected",
+    "required_approvals": "requiredApprovals",
+    "auto_deploy": "autoDeploy",
+}
 
 
 async def update_environment(
@@ -27,18 +32,21 @@ async def update_environment(
     row = await _locked_environment(tx, access, if_match)
     given = {
         name: value
-        for name, value in (("branch", patch.branch), ("auto_deploy", patch.auto_deploy))
-        if value is not UNSET and value != getattr(row, name)
+        for name in _ON_THE_WIRE
+        if (value := getattr(patch, name)) is not UNSET and value != getattr(row, name)
     }
     if not given:
         return
     after = msgspec.structs.replace(row, **given)
     rules.check(rules.branch("branch", after.branch))
     await tx.execute(
-        """UPDATE environments SET branch = $2, auto_deploy = $3, updated_at = $4, version = version + 1
+        """UPDATE environments SET branch = $2, protected = $3, required_approvals = $4, auto_deploy = $5,
+               updated_at = $6, version = version + 1
            WHERE id = $1""",
         row.id,
         after.branch,
+        after.protected,
+        after.required_approvals,
         after.auto_deploy,
         clock.now(),
     )

@@ -25,9 +25,9 @@ from cygnid.settings import Settings
 
 _PROJECT = """id, team_id, name, status, framework, source, build, processes, labels, paused_at, deleted_at, purge_at,
     version, created_at, updated_at, created_by"""
-_ENVIRONMENT = """id, project_id, name, type, branch, auto_deploy, followed_sha, current_deployment_id,
-    latest_deployment_id, latest_deployment_status, latest_deployment_at, url, deleted_at, purge_at, version,
-    created_at, updated_at, created_by"""
+_ENVIRONMENT = """id, project_id, name, type, branch, protected, required_approvals, auto_deploy, followed_sha,
+    current_deployment_id, latest_deployment_id, latest_deployment_status, latest_deployment_at, url, deleted_at,
+    purge_at, version, created_at, updated_at, created_by"""
 
 
 class ProjectRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +85,8 @@ class EnvironmentRow(msgspec.Struct, frozen=True, kw_only=True):
     type: EnvironmentType
     branch: str | None
     """As it was set; see `ProjectRow.followed`."""
+    protected: bool
+    required_approvals: int
     auto_deploy: bool
     followed_sha: str | None
     """The newest commit of that branch that was taken note of."""
@@ -182,13 +184,14 @@ async def environment_by_id(read: Read, environment_id: str) -> EnvironmentRow |
     )
 
 
-async def environments(read: Read, project_id: str) -> Sequence[EnvironmentRow]:
-    """The living ones of a project, oldest first."""
+async def environments(read: Read, project_id: str, *, deleted: bool = False) -> Sequence[EnvironmentRow]:
+    """The living ones of a project, oldest first; `deleted`: all."""
     return await read.all(
         EnvironmentRow,
         f"""SELECT {_ENVIRONMENT} FROM environments
-            WHERE project_id = $1 AND deleted_at IS NULL ORDER BY id""",  # noqa: S608  constant
+            WHERE project_id = $1 AND ($2 OR deleted_at IS NULL) ORDER BY id""",  # noqa: S608  constant
         project_id,
+        deleted,
     )
 
 

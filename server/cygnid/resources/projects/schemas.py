@@ -18,6 +18,7 @@ Pattern = Annotated[str, Meta(min_length=1, max_length=patterns.LONGEST)]
 Framework = Annotated[str, Meta(min_length=1, max_length=64)]
 Labels = dict[str, str]
 Branch = Annotated[str, Meta(min_length=1, max_length=255)]
+RequiredApprovals = Annotated[int, Meta(ge=0, le=10, description="How many others must approve each deployment.")]
 ProcessType = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")]
 
 
@@ -152,6 +153,9 @@ class EnvironmentInput(In, frozen=True, kw_only=True):
     type: EnvironmentType = "custom"
     branch: Branch | None = None
     """What is pushed to it is deployed; null: none, in production the project's own."""
+    protected: bool = False
+    """What changes it needs a grant there."""
+    required_approvals: RequiredApprovals = 0
     auto_deploy: bool = True
     clone_from: str | None = None
     """An environment whose variables the new one gets as its own."""
@@ -161,6 +165,8 @@ class EnvironmentPatch(In, frozen=True, kw_only=True):
     """What is absent stays, null clears."""
 
     branch: Branch | UnsetType | None = UNSET
+    protected: bool | UnsetType = UNSET
+    required_approvals: RequiredApprovals | UnsetType = UNSET
     auto_deploy: bool | UnsetType = UNSET
 
 
@@ -218,6 +224,9 @@ class Environment(Out, frozen=True, kw_only=True):
     type: EnvironmentType
     branch: str | None
     """Deployed when something new is on it, if `autoDeploy`; null: no branch is."""
+    protected: bool
+    required_approvals: int
+    """How many others must approve a deployment before it begins; 0: none."""
     auto_deploy: bool
     current_deployment_id: str | None
     url: str | None

@@ -9,9 +9,20 @@ module Cygni
       # Create an environment, with the variables of another if `cloneFrom` names one.
       #
       # project_id: Which project: its id or name.
+      # required_approvals: How many others must approve each deployment.
       #
       # Needs the permission `projects:write`.
-      def create(project_id, name:, type: OMIT, branch: OMIT, auto_deploy: OMIT, clone_from: OMIT, options: {})
+      def create(
+        project_id,
+        name:,
+        type: OMIT,
+        branch: OMIT,
+        protected: OMIT,
+        required_approvals: OMIT,
+        auto_deploy: OMIT,
+        clone_from: OMIT,
+        options: {}
+      )
         ask_model(
           "POST",
           "/projects/#{Encoder.segment(project_id)}/environments",
@@ -20,6 +31,8 @@ module Cygni
             "name" => name,
             "type" => type,
             "branch" => branch,
+            "protected" => protected,
+            "requiredApprovals" => required_approvals,
             "autoDeploy" => auto_deploy,
             "cloneFrom" => clone_from
           },
@@ -89,19 +102,31 @@ module Cygni
         )
       end
 
-      # Change which branch an environment follows, and whether what is new on it is deployed.
+      # Change which branch an environment follows, whether what is new on it is deployed, and who may change
+      # it.
       #
       # project_id: Which project: its id or name.
       # name: Which environment, by its name.
+      # required_approvals: How many others must approve each deployment.
       #
       # Needs the permission `projects:admin`.
-      def update(project_id, name, branch: OMIT, auto_deploy: OMIT, options: {})
+      def update(
+        project_id,
+        name,
+        branch: OMIT,
+        protected: OMIT,
+        required_approvals: OMIT,
+        auto_deploy: OMIT,
+        options: {}
+      )
         ask_model(
           "PATCH",
           "/projects/#{Encoder.segment(project_id)}/environments/#{Encoder.segment(name)}",
           Models::Environment,
           body: {
             "branch" => branch,
+            "protected" => protected,
+            "requiredApprovals" => required_approvals,
             "autoDeploy" => auto_deploy
           },
           options: options
