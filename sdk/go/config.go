@@ -50,7 +50,7 @@ func resolveTarget(apiKey *string, baseURL string) (target, error) {
 		if baseURL == "" {
 			baseURL = defaultBaseURL
 		}
-		return target{baseURL, *apiKey}, nil
+		return sound(target{baseURL, *apiKey})
 	}
 	login, err := readLogin()
 	if err != nil {
@@ -67,7 +67,19 @@ func resolveTarget(apiKey *string, baseURL string) (target, error) {
 			login.baseURL, baseURL, apiKeyVariable,
 		)}
 	}
-	return *login, nil
+	return sound(*login)
+}
+
+// sound refuses a key that no header can carry, without showing it.
+func sound(to target) (target, error) {
+	for _, char := range to.apiKey {
+		if char < '!' || char > '~' {
+			return target{}, &ConfigurationError{
+				"The API key has a character that no key has: a line break, a space, or one that is not ASCII.",
+			}
+		}
+	}
+	return to, nil
 }
 
 // readLogin returns nil where nobody has logged in.

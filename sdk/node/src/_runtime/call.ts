@@ -122,7 +122,8 @@ export class CallBuilder {
  * @throws TypeError for what would be another path: nothing, `.` and `..`
  */
 export function segment(value: string): string {
-  if (value === "" || value === "." || value === "..") {
+  // Programs in JavaScript pass undefined, too.
+  if (typeof value !== "string" || value === "" || value === "." || value === "..") {
     throw new TypeError(`${JSON.stringify(value)} is not an id or a name.`);
   }
   return encodeURIComponent(value).replace(/[!'()*]/g, mark => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`);

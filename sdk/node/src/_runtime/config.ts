@@ -19,7 +19,7 @@ export function resolve(apiKey: string | undefined, baseUrl: string | undefined)
   const given = baseUrl || environment(BEHAVIOR.environment.apiUrl);
   const url = given ? normalizeBaseUrl(given) : undefined;
   const key = apiKey ?? (environment(BEHAVIOR.environment.apiKey) || undefined);
-  if (key !== undefined) return { baseUrl: url ?? DEFAULT_BASE_URL, apiKey: key };
+  if (key !== undefined) return { baseUrl: url ?? DEFAULT_BASE_URL, apiKey: sound(key) };
   const login = readLogin();
   if (login === null) {
     throw new ConfigurationError("There is no API key: pass apiKey, set CYGNI_API_KEY, or run `cygni login`.");
@@ -30,7 +30,15 @@ export function resolve(apiKey: string | undefined, baseUrl: string | undefined)
       `The key kept by \`cygni login\` is for ${kept} and is not sent to ${url}: set CYGNI_API_KEY too.`,
     );
   }
-  return { baseUrl: kept, apiKey: login.apiKey };
+  return { baseUrl: kept, apiKey: sound(login.apiKey) };
+}
+
+/** The key, which a header can carry; the error does not show it. */
+function sound(key: string): string {
+  if (/^[!-~]*$/.test(key)) return key;
+  throw new ConfigurationError(
+    "The API key has a character that no key has: a line break, a space, or one that is not ASCII.",
+  );
 }
 
 /**

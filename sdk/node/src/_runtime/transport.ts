@@ -147,10 +147,11 @@ function checked(response: APIResponse): APIResponse {
   throw statusError(response);
 }
 
-/** `fetch failed` says nothing; its cause does. */
+/** `fetch failed` says nothing; its cause does, and of OpenSSL's the reason, without places in its sources. */
 function reasonOf(error: unknown): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   if (!(cause instanceof Error)) return String(cause);
+  if ("reason" in cause && typeof cause.reason === "string") return cause.reason;
   const code = "code" in cause ? String(cause.code) : "";
   return cause.message || code || cause.name;
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,7 @@ def resolve(api_key: str | None, base_url: str | None, environ: Mapping[str, str
     url = normalize_base_url(url) if url else None
     key = environ.get(API_KEY_VARIABLE) or None if api_key is None else api_key
     if key is not None:
-        return Target(url or DEFAULT_BASE_URL, key)
+        return Target(url or DEFAULT_BASE_URL, _sound(key))
     login = read_login(environ)
     if login is None:
         raise ConfigurationError("There is no API key: pass api_key, set CYGNI_API_KEY, or run `cygni login`.")
@@ -87,4 +88,13 @@ def resolve(api_key: str | None, base_url: str | None, environ: Mapping[str, str
         raise ConfigurationError(
             f"The key kept by `cygni login` is for {login.api_url} and is not sent to {url}: set CYGNI_API_KEY too."
         )
-    return Target(login.api_url, login.api_key)
+    return Target(login.api_url, _sound(login.api_key))
+
+
+def _sound(key: str) -> str:
+    """The key, which a header can carry. Raises ConfigurationError without showing it."""
+    if re.fullmatch("[!-~]*", key) is None:
+        raise ConfigurationError(
+            "The API key has a character that no key has: a line break, a space, or one that is not ASCII."
+        )
+    return key

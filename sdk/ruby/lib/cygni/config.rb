@@ -24,11 +24,11 @@ module Cygni
       base_url = ENV.fetch(Behavior::API_URL_VARIABLE, "") if base_url.to_s.empty?
       base_url = base_url.empty? ? nil : normalize(base_url)
       api_key = present(ENV.fetch(Behavior::API_KEY_VARIABLE, "")) if api_key.nil?
-      return Target.new(base_url || Behavior::DEFAULT_BASE_URL, api_key) if api_key
+      return sound(Target.new(base_url || Behavior::DEFAULT_BASE_URL, api_key)) if api_key
 
       login = read_login or raise ConfigurationError, "There is no API key: pass api_key:, set " \
                                                       "#{Behavior::API_KEY_VARIABLE}, or run `cygni login`."
-      return login if base_url.nil? || base_url == login.base_url
+      return sound(login) if base_url.nil? || base_url == login.base_url
 
       raise ConfigurationError, "The key kept by `cygni login` is for #{login.base_url} and is not sent to " \
                                 "#{base_url}: set #{Behavior::API_KEY_VARIABLE} too."
@@ -59,8 +59,16 @@ module Cygni
       raise ConfigurationError, "#{path} cannot be used (#{e.message}). Run `cygni login` to write it anew."
     end
 
+    # Refuses a key that no header can carry, without showing it.
+    def sound(target)
+      return target if target.api_key.match?(/\A[!-~]*\z/)
+
+      raise ConfigurationError,
+            "The API key has a character that no key has: a line break, a space, or one that is not ASCII."
+    end
+
     def present(text) = text.empty? ? nil : text
 
-    private_class_method :read_login, :present
+    private_class_method :read_login, :sound, :present
   end
 end
