@@ -363,9 +363,10 @@ type Redeploy struct {
 type RegisterInput struct {
 	Email string `json:"email"`
 	// 12 to 128 characters of any kind.
-	Password  string        `json:"password"`
-	Name      string        `json:"name"`
-	SetupCode Field[string] `json:"setupCode,omitempty"`
+	Password        string        `json:"password"`
+	Name            string        `json:"name"`
+	SetupCode       Field[string] `json:"setupCode,omitempty"`
+	InvitationToken Field[string] `json:"invitationToken,omitempty"`
 }
 
 // RoleInput is what the API is sent.

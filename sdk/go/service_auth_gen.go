@@ -107,7 +107,7 @@ func (s *AuthService) Methods(ctx context.Context, options ...CallOption) (*Auth
 }
 
 // Register
-// Register; with a setup code, complete the user who owns the installation, which answers 200.
+// Register, perhaps by an invitation; with a setup code, complete the user who owns the installation (200).
 //
 // POST /v1/auth/register
 func (s *AuthService) Register(ctx context.Context, body RegisterInput, options ...CallOption) (*User, error) {

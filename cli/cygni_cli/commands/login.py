@@ -62,26 +62,41 @@ def approve(ctx: Context, *, code: str, deny: bool) -> Result:
 @command(
     examples=[
         "cygni register --email ada@example.com --name Ada --setup-code BCDF-GHJK-LMNP-QRST-VWXZ",
+        "cygni register --email bo@example.com --name Bo --invitation Zt4m0Q1c…",
         "pass show cygni | cygni register --url https://… --email ada@example.com --name Ada --password-stdin",
     ]
 )
 @click.option("--url", help="URL of the API. Default: CYGNI_API_URL, then the last one.")
 @click.option("--email", help="What you sign in with.")
 @click.option("--name", help="What others see of you.")
+@click.option("--invitation", help="What was mailed, or handed over: the part of the link after #.")
 @click.option("--setup-code", help="The one that `cygnid up` printed: you own the installation.")
 @click.option(PASSWORD_STDIN, is_flag=True, help="Read the password from stdin.")
 def register(
-    ctx: Context, *, url: str | None, email: str | None, name: str | None, setup_code: str | None, password_stdin: bool
+    ctx: Context,
+    *,
+    url: str | None,
+    email: str | None,
+    name: str | None,
+    invitation: str | None,
+    setup_code: str | None,
+    password_stdin: bool,
 ) -> Result:
     """Register with an installation, and sign in."""
     url = url_of_api(ctx, url)
     with Client("", url) as client:
-        if setup_code is None and ctx.interactive and client.auth.methods().registration == "setup":
+        if not (setup_code or invitation) and ctx.interactive and client.auth.methods().registration == "setup":
             setup_code = ctx.ask("Setup code", flag="--setup-code")
         email = email or ctx.ask("E-mail address", flag="--email")
         name = name or ctx.ask("Name", flag="--name")
         password = read_password(ctx, from_stdin=password_stdin, new=True)
-        client.auth.register(email=email, name=name, password=password, setup_code=setup_code or OMIT)
+        client.auth.register(
+            email=email,
+            name=name,
+            password=password,
+            setup_code=setup_code or OMIT,
+            invitation_token=invitation or OMIT,
+        )
     return _logged_in(_sign_in(ctx, url, email, password))
 
 

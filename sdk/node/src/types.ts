@@ -1044,6 +1044,7 @@ export interface RegisterInput {
   password: string;
   name: string;
   setupCode?: string | null | undefined;
+  invitationToken?: string | null | undefined;
 }
 
 export interface RequestLog {

@@ -196,6 +196,7 @@ INPUTS: dict[str, dict[str, tuple[str, str]]] = {
         "password": ("password", ""),
         "name": ("name", ""),
         "setup_code": ("setupCode", ""),
+        "invitation_token": ("invitationToken", ""),
     },
     "RoleInput": {
         "name": ("name", ""),

@@ -1590,6 +1590,7 @@ class RegisterInput(TypedDict, total=False):
     """12 to 128 characters of any kind."""
     name: Required[str]
     setup_code: str | None
+    invitation_token: str | None
 
 
 class RequestLog(Model):

@@ -69,7 +69,7 @@ export class AuthResource extends Resource {
     return this.caller.call<AuthMethods>({ method: "GET", path: "/v1/auth/methods" }, options);
   }
 
-  /** Register; with a setup code, complete the user who owns the installation, which answers 200. */
+  /** Register, perhaps by an invitation; with a setup code, complete the user who owns the installation (200). */
   register(params: RegisterInput, options?: RequestOptions): Promise<WithResponse<User>> {
     return this.caller.call<User>({ method: "POST", path: "/v1/auth/register", body: params }, options);
   }

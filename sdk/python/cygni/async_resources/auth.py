@@ -256,9 +256,10 @@ class AsyncAuth(AsyncResource):
         password: str,
         name: str,
         setup_code: str | None | Omit = OMIT,
+        invitation_token: str | None | Omit = OMIT,
         options: Options | None = None,
     ) -> t.User:
-        """Register; with a setup code, complete the user who owns the installation, which answers 200.
+        """Register, perhaps by an invitation; with a setup code, complete the user who owns the installation (200).
 
         password: 12 to 128 characters of any kind.
         """
@@ -271,6 +272,7 @@ class AsyncAuth(AsyncResource):
                 "password": password,
                 "name": name,
                 "setupCode": setup_code,
+                "invitationToken": invitation_token,
             },
             options=options,
         )

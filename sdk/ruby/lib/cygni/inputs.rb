@@ -247,7 +247,8 @@ module Cygni
       email: ["email", nil],
       password: ["password", nil],
       name: ["name", nil],
-      setup_code: ["setupCode", nil]
+      setup_code: ["setupCode", nil],
+      invitation_token: ["invitationToken", nil]
     },
     "RoleInput" => {
       name: ["name", nil],

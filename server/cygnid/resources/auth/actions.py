@@ -12,11 +12,14 @@ from cygnid.core.db import Tx
 from cygnid.core.errors import InvalidState, NotFound
 from cygnid.resources.auth import one_time, queries
 from cygnid.resources.auth.schemas import SESSION_LASTS, RegistrationClosed
+from cygnid.resources.permissions import invitations
+from cygnid.resources.permissions.schemas import InvitationGone
 from cygnid.resources.tokens import actions as tokens
 from cygnid.resources.tokens.queries import TokenRow, token_for_change
 from cygnid.resources.users import actions as users
 from cygnid.resources.users.queries import UserRow, user_for_change
 from cygnid.resources.users.schemas import EmailTaken, UserEvent
+from cygnid.settings import Settings
 
 _LONGEST_NAME = 100
 
@@ -54,6 +57,32 @@ async def complete(
         request_id=request_id,
     )
     return user
+
+
+async def join(
+    tx: Tx,
+    settings: Settings,
+    token: str,
+    *,
+    email: str,
+    name: str,
+    password_hash: str,
+    ip: str | None,
+    request_id: str,
+) -> UserRow:
+    """A new user, who is a member of the team that invited this address. Raises RegistrationClosed for an invitation
+    that is not good, Forbidden for one of another address, EmailTaken."""
+    try:
+        await invitations.good(tx, token)
+    except InvitationGone as gone:
+        raise RegistrationClosed("This invitation is unknown, used or too old.") from gone
+    user = await users.create_user(tx, anonymous(ip), name=name, email=email)
+    await set_password(tx, user.id, password_hash)
+    if settings.smtp_url:
+        # the invitation came by mail to this address, so it is theirs
+        await tx.execute("UPDATE users SET email_verified = true WHERE id = $1", user.id)
+    await invitations.accept(tx, acting(user, ip=ip), user, token, request_id=request_id)
+    return await again(tx, user.id)
 
 
 async def set_password(tx: Tx, user_id: str, password_hash: str) -> None:

@@ -54,7 +54,7 @@ async def get_methods(read: Read, call: Call) -> AuthMethods:
     example={"email": "grace@example.com", "password": "three unlikely words", "name": "Grace"},
 )
 async def register(call: Call, data: RegisterInput) -> Answer:
-    """Register; with a setup code, complete the user who owns the installation, which answers 200."""
+    """Register, perhaps by an invitation; with a setup code, complete the user who owns the installation (200)."""
     services, ip = call.services, call.actor.ip
     email, name = email_address(data.email), person_name(data.name)
     if reason := passwords.check(data.password, knows=(email, name)):
@@ -62,7 +62,7 @@ async def register(call: Call, data: RegisterInput) -> Answer:
     attempt = Attempt(services.secrets, ip=ip)
     async with begin(services.pool) as tx:
         await attempt.count(tx)
-    if data.setup_code is None and services.settings.registration != "open":
+    if data.setup_code is None and data.invitation_token is None and services.settings.registration != "open":
         raise RegistrationClosed
     password_hash = await passwords.hashed(data.password)
     async with begin(services.pool) as tx:
@@ -76,10 +76,21 @@ async def register(call: Call, data: RegisterInput) -> Answer:
                 ip=ip,
                 request_id=call.request_id,
             )
+        elif data.invitation_token is not None:
+            user = await actions.join(
+                tx,
+                services.settings,
+                data.invitation_token,
+                email=email,
+                name=name,
+                password_hash=password_hash,
+                ip=ip,
+                request_id=call.request_id,
+            )
         else:
             user = await create_user(tx, call.actor, name=name, email=email)
             await actions.set_password(tx, user.id, password_hash)
-        if services.settings.smtp_url:
+        if services.settings.smtp_url and not user.email_verified:
             await ask_to_confirm(tx, services, user, email)
         await attempt.succeeded(tx)
     return Answer(data=shown(user), status=None if data.setup_code is None else 200)

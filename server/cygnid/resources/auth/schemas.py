@@ -66,6 +66,8 @@ class RegisterInput(In, frozen=True, kw_only=True):
     name: Name
     setup_code: Code | None = None
     """The one that `cygnid up` or `cygnid setup-code` prints: completes the user who owns the installation."""
+    invitation_token: Code | None = None
+    """Of an invitation to this address: makes the new user a member too."""
 
 
 class LoginInput(In, frozen=True, kw_only=True):

@@ -177,10 +177,11 @@ module Cygni
         )
       end
 
-      # Register; with a setup code, complete the user who owns the installation, which answers 200.
+      # Register, perhaps by an invitation; with a setup code, complete the user who owns the installation
+      # (200).
       #
       # password: 12 to 128 characters of any kind.
-      def register(email:, password:, name:, setup_code: OMIT, options: {})
+      def register(email:, password:, name:, setup_code: OMIT, invitation_token: OMIT, options: {})
         ask_model(
           "POST",
           "/auth/register",
@@ -189,7 +190,8 @@ module Cygni
             "email" => email,
             "password" => password,
             "name" => name,
-            "setupCode" => setup_code
+            "setupCode" => setup_code,
+            "invitationToken" => invitation_token
           },
           options: options
         )
