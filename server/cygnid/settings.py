@@ -91,6 +91,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(description="The size that a project's push repository may reach.", ge=1)
     ] = 2 << 30
     log_retention_days: Annotated[int, Meta(description="How many days log lines are kept.", ge=1, le=365)] = 7
+    audit_retention_days: Annotated[
+        int, Meta(description="How many days rows of the audit log are kept; 0: for ever.", ge=0)
+    ] = 0
     allowed_private_hosts: Annotated[
         str,
         Meta(

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -163,7 +164,13 @@ class _Run:
             "Content-Disposition": f'attachment; filename="{found.filename}"',
             "X-Accel-Buffering": "no",
         }
-        return Stream(pieces, media_type=found.media).to_asgi_response(app=None, request=self._request)
+        stream = Stream(pieces, media_type=found.media).to_asgi_response(app=None, request=self._request)
+
+        async def send_all(scope: Scope, receive: Receive, send: Send) -> None:
+            async with aclosing(pieces):  # however it ends, what it holds is given back at once
+                await stream(scope, receive, send)
+
+        return send_all
 
     async def _ask_again(self, call: Call) -> None:
         """Raises what the caller would be told now."""

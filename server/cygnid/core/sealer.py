@@ -19,7 +19,7 @@ _EXACT = 2**53 - 1
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `changes`. `position`, `seq`, `prev_hash` and `hash` are null until it is sealed."""
+    """A row of `changes`. `position`, `seq` and the hashes are null until it is sealed."""
 
     number: int
     id: str
@@ -46,6 +46,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     seq: int | None
     prev_hash: str | None
     hash: str | None
+    stored_hash: str | None = None
 
 
 COLUMNS = ", ".join(Change.__struct_fields__)
@@ -92,6 +93,13 @@ def row_hash(row: Change) -> str:
     return hashlib.sha256(rfc8785.dumps(_numbers(form))).hexdigest()
 
 
+def stored_hash(row: Change) -> str:
+    """Hex SHA-256 of what the table has beside the audit row: the order of all changes, the event's data, the very
+    texts and microseconds."""
+    beside = [row.number, row.position, row.created_at.isoformat(), row.before, row.after, row.data, row.hash]
+    return hashlib.sha256(msgspec.json.encode(beside)).hexdigest()
+
+
 async def seal(pool: Pool, *, batch: int = 500) -> int:
     """Seal every visible unsealed row, `batch` to a transaction; returns how many. Two at once only wait for
     each other, yet it is meant for the leader."""
@@ -127,18 +135,21 @@ async def _seal_batch(tx: Tx, batch: int) -> int:
         head = heads.get(row.team_id, _Head(team_id=row.team_id, seq=0, hash=FIRST_HASH))
         linked = msgspec.structs.replace(row, position=at, seq=head.seq + 1, prev_hash=head.hash)
         linked = msgspec.structs.replace(linked, hash=row_hash(linked))
+        linked = msgspec.structs.replace(linked, stored_hash=stored_hash(linked))
         heads[row.team_id] = _Head(team_id=row.team_id, seq=head.seq + 1, hash=linked.hash or "")
         sealed.append(linked)
     await tx.execute(
-        """UPDATE changes SET position = new.position, seq = new.seq, prev_hash = new.prev_hash, hash = new.hash
-           FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[])
-                AS new (number, position, seq, prev_hash, hash)
+        """UPDATE changes SET position = new.position, seq = new.seq, prev_hash = new.prev_hash, hash = new.hash,
+               stored_hash = new.stored_hash
+           FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[])
+                AS new (number, position, seq, prev_hash, hash, stored_hash)
            WHERE changes.number = new.number""",
         [row.number for row in sealed],
         [row.position for row in sealed],
         [row.seq for row in sealed],
         [row.prev_hash for row in sealed],
         [row.hash for row in sealed],
+        [row.stored_hash for row in sealed],
     )
     changed = [heads[team] for team in {row.team_id for row in sealed}]
     await tx.execute(

@@ -22,3 +22,7 @@ CREATE TABLE audit_checkpoints (
 CREATE INDEX audit_checkpoints_time ON audit_checkpoints (team_id, signed_at DESC, id DESC);
 
 ALTER TABLE change_chains ADD COLUMN signed_seq bigint NOT NULL DEFAULT 0, ADD COLUMN signed_at timestamptz;
+
+-- Of what the row has beside the audit row, so that verifying finds an altered byte in any column; null: sealed before.
+ALTER TABLE changes ADD COLUMN stored_hash text;
+CREATE INDEX changes_pruned ON changes (team_id, number DESC) WHERE type = 'audit.pruned';

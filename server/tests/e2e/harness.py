@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cygni import CygniClient
+from cygni import APIStatusError, CygniClient
 
 ROOT = os.geteuid() == 0
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -173,12 +173,27 @@ class Installation:
         """Whatever runs of it, so that nothing is left."""
         log = self.data / "logs" / "cygnid.log"
         print(log.read_text()[-8000:] if log.exists() else "no log")  # shown of tests that fail
+        broken = self.altered_chains()
         self.cygnid("down", "--apps", check=False)
         left = self.leftovers()
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         assert left == []
+        assert broken == []
+
+    def altered_chains(self) -> list[Any]:
+        """Audit chains that do not fit: none, whatever a test did. Empty, too, where nobody can be asked any more."""
+        if not self.token or self.health() in ("refused", "down"):
+            return []
+        try:
+            teams = [team["id"] for team in self.api("GET", "/me")["teams"]]
+        except APIStatusError:  # a test may have taken the token away
+            self.token = self.cygnid("token").stdout.strip()
+            teams = [team["id"] for team in self.api("GET", "/me")["teams"]]
+        found = [(each, self.api("GET", "/audit-logs/verify", query={"teamId": each})) for each in (*teams, "null")]
+        assert any(each["checkedRows"] for _, each in found)
+        return [(team, each) for team, each in found if not each["valid"]]
 
     def leftovers(self) -> list[str]:
         """Processes, control groups, networks and mounts of it: none, once it has been stopped."""

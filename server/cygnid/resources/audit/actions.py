@@ -1,32 +1,31 @@
-"""Waiting for the sealer, checking its work, and signing it."""
+"""What happens to chains: they are waited for, taken away, signed, and cut off where they are too old."""
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 
 from cygnid.core import changes, clock
-from cygnid.core.actors import Actor
+from cygnid.core.actors import SYSTEM, Actor
 from cygnid.core.changes import Subject, Wake
 from cygnid.core.db import Pool, Tx, begin, read
 from cygnid.core.ids import new_id
-from cygnid.core.sealer import FIRST_HASH, Change, row_hash
 from cygnid.core.secrets import Secrets
 from cygnid.core.wakeups import Wakeups
 from cygnid.resources.audit import queries, signing
-from cygnid.resources.audit.queries import ChainHead, Chains, CheckpointRow
-from cygnid.resources.audit.schemas import AuditEvent, AuditVerification, ExportQuery
-from cygnid.resources.audit.signing import Signer, new_signer
+from cygnid.resources.audit.queries import ChainHead, Chains
+from cygnid.resources.audit.schemas import AuditEvent, ExportQuery
+from cygnid.resources.audit.signing import Signer, message, new_signer, pruned_message
+from cygnid.resources.audit.verification import walk
 
 CHECKPOINT_EVERY = timedelta(hours=1)
 CHECKPOINT_ROWS = 1000
 """A chain that grew by so many rows has a checkpoint sooner."""
 
 _PATIENCE_SECONDS = 2.0
-_BATCH = 500
 
 log = logging.getLogger("cygnid.audit")
 
@@ -63,29 +62,6 @@ async def record_export(
         await changes.record(tx, actor, AuditEvent.EXPORTED, subject, after=said, data=said, request_id=request_id)
 
 
-async def verify(
-    pool: Pool, secrets: Secrets, team_id: str | None, *, first: int = 1, last: int | None = None
-) -> AuditVerification:
-    """Compute a chain again, from row `first` to `last` or its head: no row missing, each with the hash of what it
-    says and of the one before, and as the checkpoints say that were signed of it. Reads a batch at a time and holds no
-    connection between them."""
-    async with read(pool) as reader:
-        head = await queries.head(reader, team_id)
-        signers = await queries.signers(reader, secrets)
-    end = head.seq if last is None else min(last, head.seq)
-    walked = await _walk(pool, signers, team_id, first, end)
-    bad = walked.bad
-    if bad is None and end == head.seq and first <= end and walked.hash != head.hash:
-        bad = end
-    if bad is None and last is None:
-        async with read(pool) as reader:
-            beyond = await queries.checkpoints_of(reader, team_id, head.seq + 1, None)
-        bad = head.seq + 1 if beyond else None
-    return AuditVerification(
-        valid=bad is None, checked_rows=walked.checked, first_bad_seq=bad, head_seq=head.seq, head_hash=head.hash
-    )
-
-
 async def sign_heads(pool: Pool, secrets: Secrets) -> None:
     """A checkpoint of every chain that has grown enough, or for long enough. Rows since the last one are computed
     again first: what does not fit is not signed but said in the log of the process."""
@@ -93,7 +69,7 @@ async def sign_heads(pool: Pool, secrets: Secrets) -> None:
         chains = await queries.grown(reader, rows=CHECKPOINT_ROWS, since=clock.now() - CHECKPOINT_EVERY)
     for chain in chains:
         signer, signers = await _signers(pool, secrets)
-        walked = await _walk(pool, signers, chain.team_id, chain.signed_seq + 1, chain.seq)
+        walked = await walk(pool, signers, chain.team_id, chain.signed_seq + 1, chain.seq)
         if walked.bad is None:
             async with begin(pool) as tx:
                 await _keep(tx, signer, chain.team_id, chain.seq, walked.hash)
@@ -103,6 +79,48 @@ async def sign_heads(pool: Pool, secrets: Secrets) -> None:
                 chain.team_id or "the installation",
                 walked.bad,
             )
+
+
+async def prune(pool: Pool, secrets: Secrets, *, days: int) -> None:
+    """Remove the rows that a checkpoint older than `days` covers, after they were computed again. That it was done is
+    a row, signed, which stands for them when the chain is verified."""
+    async with read(pool) as reader:
+        marks = await queries.newest_checkpoints(reader, clock.now() - timedelta(days=days))
+    for mark in marks:
+        async with read(pool) as reader:
+            oldest = await queries.oldest(reader, mark.team_id)
+        if oldest is None or oldest > mark.seq:
+            continue
+        signer, signers = await _signers(pool, secrets)
+        walked = await walk(pool, signers, mark.team_id, oldest, mark.seq)
+        if walked.bad is None:
+            async with begin(pool) as tx:
+                await _remove(tx, signer, mark.team_id, first=oldest, last=mark.seq, hash_=walked.hash)
+        else:
+            log.error(
+                "the audit log of %s does not fit from row %d on: nothing of it is removed",
+                mark.team_id or "the installation",
+                walked.bad,
+            )
+
+
+async def _remove(tx: Tx, signer: Signer, team_id: str | None, *, first: int, last: int, hash_: str) -> None:
+    for table in ("changes", "audit_checkpoints"):
+        keep = last if table == "changes" else last - 1  # the checkpoint itself tells that the rest begins there
+        await tx.execute(
+            f"DELETE FROM {table} WHERE (team_id = $1 OR ($1 IS NULL AND team_id IS NULL)) AND seq <= $2",  # noqa: S608
+            team_id,
+            keep,
+        )
+    said = {
+        "throughSeq": last,
+        "hash": hash_,
+        "rows": last - first + 1,
+        "keyId": signer.key_id,
+        "signature": signer.sign(pruned_message(team_id, last, hash_)),
+    }
+    subject = Subject(type="auditLog", id=None, name=None, team_id=team_id)
+    await changes.record(tx, SYSTEM, AuditEvent.PRUNED, subject, after=said, data=said)
 
 
 async def _signers(pool: Pool, secrets: Secrets) -> tuple[Signer, dict[str, Signer]]:
@@ -133,7 +151,7 @@ async def _keep(tx: Tx, signer: Signer, team_id: str | None, seq: int, hash_: st
         now,
         signer.key_id,
         signer.public_key,
-        signer.sign(team_id, seq, hash_),
+        signer.sign(message(team_id, seq, hash_)),
     )
     await tx.execute(
         """UPDATE change_chains SET signed_seq = $2, signed_at = $3
@@ -142,57 +160,3 @@ async def _keep(tx: Tx, signer: Signer, team_id: str | None, seq: int, hash_: st
         seq,
         now,
     )
-
-
-class _Walked(msgspec.Struct, frozen=True, kw_only=True):
-    checked: int
-    bad: int | None
-    """The first row that does not fit."""
-    hash: str
-    """Of the last one that does."""
-
-
-async def _walk(pool: Pool, signers: Mapping[str, Signer], team_id: str | None, first: int, end: int) -> _Walked:
-    async with read(pool) as reader:
-        before = await queries.part(reader, team_id, first - 1, first - 1, 1)
-    expected, previous, checked = first, FIRST_HASH, 0
-    if first > 1:
-        previous = (before[0].hash or "") if before else ""
-    while expected <= end:
-        async with read(pool) as reader:
-            rows = await queries.part(reader, team_id, expected, end, _BATCH)
-            marks = await queries.checkpoints_of(reader, team_id, expected - 1, expected + len(rows) - 1)
-        known = {expected - 1: previous} | {row.seq: row.hash for row in rows}
-        good, previous = await asyncio.to_thread(_good, rows, expected, previous)
-        wrong = min((mark.seq for mark in marks if not _fits(mark, known, signers)), default=None)
-        checked += good
-        if good < len(rows) or not rows:
-            bad = expected + good
-            return _Walked(checked=checked + bool(rows), bad=min(bad, wrong or bad), hash=previous)
-        if wrong is not None:
-            return _Walked(checked=checked, bad=wrong, hash=previous)
-        expected += good
-    return _Walked(checked=checked, bad=None, hash=previous)
-
-
-def _fits(mark: CheckpointRow, known: Mapping[int | None, str | None], signers: Mapping[str, Signer]) -> bool:
-    """Whether a checkpoint was signed by us and says what the rows say."""
-    signer = signers.get(mark.key_id)
-    is_signed = signer is not None and signer.signed(mark.team_id, mark.seq, mark.hash, mark.signature)
-    return is_signed and known.get(mark.seq) == mark.hash
-
-
-def _good(rows: Sequence[Change], expected: int, previous: str) -> tuple[int, str]:
-    """How many rows from the first on are as they were sealed, and the hash of the last of them."""
-    for count, row in enumerate(rows):
-        if row.seq != expected + count or row.prev_hash != previous or row.hash != _hash(row):
-            return count, previous
-        previous = row.hash or ""
-    return len(rows), previous
-
-
-def _hash(row: Change) -> str | None:
-    try:
-        return row_hash(row)
-    except msgspec.DecodeError:
-        return None  # its before or after is no JSON any more

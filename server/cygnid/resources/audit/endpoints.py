@@ -6,7 +6,7 @@ from cygnid.core.db import Read, begin, read
 from cygnid.core.errors import Forbidden, InsufficientScope, NotFound, ValidationError
 from cygnid.core.http import Answer, Call, Download, download, operation
 from cygnid.core.schemas import Page, Warning  # noqa: A004  the contract's name
-from cygnid.resources.audit import actions, export, queries
+from cygnid.resources.audit import actions, export, queries, verification
 from cygnid.resources.audit.access import AuditAccess, ExportAccess
 from cygnid.resources.audit.export import MEDIA
 from cygnid.resources.audit.schemas import (
@@ -79,7 +79,7 @@ async def verify(call: Call, query: VerifyQuery) -> Answer:
         raise ValidationError.one("toSeq", "Must not be below fromSeq", code="out_of_range")
     is_sealed = await actions.await_sealed(services.pool, services.wakeups, access.chains)
     team_id = access.chains.team_ids[0] if access.chains.team_ids else None
-    found = await actions.verify(services.pool, services.secrets, team_id, first=first, last=query.to_seq)
+    found = await verification.verify(services.pool, services.secrets, team_id, first=first, last=query.to_seq)
     return Answer(data=found, warnings=() if is_sealed else (_PENDING,))
 
 

@@ -12,13 +12,14 @@ from cygnid.core.schemas import Page, alike
 from cygnid.core.sealer import COLUMNS, FIRST_HASH, Change, audit_row
 from cygnid.core.secrets import Secrets
 from cygnid.resources.audit import signing
-from cygnid.resources.audit.schemas import AuditCheckpoint, AuditQuery, AuditRow, CheckpointsQuery
+from cygnid.resources.audit.schemas import AuditCheckpoint, AuditEvent, AuditQuery, AuditRow, CheckpointsQuery
 from cygnid.resources.audit.signing import Signer
 
 _ROWS = Listing(
     select="""SELECT number, id, type, team_id, project_id, environment, created_at, result, actor_type, actor_id,
         actor_name, actor_token_id, actor_ip, resource_type, resource_id, resource_name, before, after, data, reason,
-        request_id, position, seq, prev_hash, hash FROM changes""",
+        request_id, position, seq, prev_hash, hash,
+        stored_hash FROM changes""",
     sorts={"createdAt": "created_at"},
 )
 _CHECKPOINT_SELECT = "SELECT id, team_id, seq, hash, signed_at, key_id, public_key, signature FROM audit_checkpoints"
@@ -56,6 +57,15 @@ class CheckpointRow(msgspec.Struct, frozen=True, kw_only=True):
     signed_at: datetime
     key_id: str
     public_key: str
+    signature: str
+
+
+class Pruned(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Rows up to here were removed; the hash is that of the last of them."""
+
+    through_seq: int
+    hash: str
+    key_id: str
     signature: str
 
 
@@ -152,6 +162,38 @@ async def checkpoints_of(read: Read, team_id: str | None, first: int, last: int 
         last,
         *values,
     )
+
+
+async def newest_checkpoints(read: Read, until: datetime) -> Sequence[ChainHead]:
+    """Of each chain the newest that was signed by then."""
+    return await read.all(
+        ChainHead,
+        """SELECT DISTINCT ON (team_id) team_id, seq FROM audit_checkpoints WHERE signed_at <= $1
+           ORDER BY team_id, seq DESC""",
+        until,
+    )
+
+
+async def oldest(read: Read, team_id: str | None) -> int | None:
+    """The seq of the first row of a chain that is still there; None: it has none."""
+    chain, values = _in_chain(team_id, 1)
+    return await read.value(
+        f"SELECT seq FROM changes WHERE seq IS NOT NULL AND {chain} ORDER BY seq LIMIT 1",  # noqa: S608
+        *values,
+    )
+
+
+async def pruned(read: Read, team_id: str | None) -> Pruned | None:
+    """What the newest row says that stands for removed ones."""
+    chain, values = _in_chain(team_id, 1)
+    said = await read.value(
+        f"SELECT after FROM changes WHERE type = '{AuditEvent.PRUNED}' AND {chain} ORDER BY number DESC LIMIT 1",  # noqa: S608
+        *values,
+    )
+    try:
+        return msgspec.json.decode(said or "", type=Pruned)
+    except msgspec.MsgspecError:
+        return None  # there is none, or somebody altered it
 
 
 async def grown(read: Read, *, rows: int, since: datetime) -> Sequence[Grown]:

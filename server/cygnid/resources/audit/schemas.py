@@ -19,6 +19,7 @@ Seq = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 
 class AuditEvent(StrEnum):
     EXPORTED = "audit.exported"
+    PRUNED = "audit.pruned"
 
 
 class AuditActor(Out, frozen=True, kw_only=True):

@@ -20,22 +20,27 @@ class Signer(msgspec.Struct, frozen=True):
     """Base64 of its 32 bytes."""
     key: Ed25519PrivateKey
 
-    def sign(self, team_id: str | None, seq: int, hash_: str) -> str:
-        """Base64 of the signature over the head of a chain."""
-        return b64encode(self.key.sign(message(team_id, seq, hash_))).decode()
+    def sign(self, said: bytes) -> str:
+        """Base64 of the signature."""
+        return b64encode(self.key.sign(said)).decode()
 
-    def signed(self, team_id: str | None, seq: int, hash_: str, signature: str) -> bool:
+    def signed(self, said: bytes, signature: str) -> bool:
         """Whether this key made that signature."""
         try:
-            self.key.public_key().verify(b64decode(signature, validate=True), message(team_id, seq, hash_))
+            self.key.public_key().verify(b64decode(signature, validate=True), said)
         except (InvalidSignature, ValueError):
             return False
         return True
 
 
 def message(team_id: str | None, seq: int, hash_: str) -> bytes:
-    """What is signed: three lines. The chain of the installation is called `null`, as in a query."""
+    """What a checkpoint signs: three lines. The chain of the installation is called `null`, as in a query."""
     return f"{team_id or 'null'}\n{seq}\n{hash_}".encode()
+
+
+def pruned_message(team_id: str | None, through_seq: int, hash_: str) -> bytes:
+    """What the row signs that stands for removed ones: no checkpoint can be taken for it."""
+    return b"pruned\n" + message(team_id, through_seq, hash_)
 
 
 def new_signer() -> Signer:

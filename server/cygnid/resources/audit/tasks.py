@@ -1,4 +1,4 @@
-"""The sealer, and who signs what it made."""
+"""The sealer, who signs what it made, and who removes what is too old."""
 
 from cygnid.backends import Backends
 from cygnid.core import changes, sealer
@@ -20,3 +20,10 @@ async def seal_changes(backends: Backends) -> None:
 async def sign_heads(backends: Backends) -> None:
     """A checkpoint of each chain that has grown."""
     await actions.sign_heads(backends.pool, backends.secrets)
+
+
+@reconcile(on=[], minutes=24 * 60)
+async def prune_old(backends: Backends) -> None:
+    """What is older than the setting says, if it says anything."""
+    if days := backends.settings.audit_retention_days:
+        await actions.prune(backends.pool, backends.secrets, days=days)

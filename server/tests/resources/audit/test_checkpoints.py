@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from cygnid.core import db, sealer
 from cygnid.core.secrets import Secrets
-from cygnid.resources.audit import actions, signing
+from cygnid.resources.audit import actions, signing, verification
 from tests.make.api import Api
 from tests.resources.audit.test_audit import PATH, happen, refused, secrets
 from tests.resources.audit.test_verify import alter, ask, chain, verified
@@ -39,10 +39,15 @@ async def forge(api: Api, seq: int) -> None:
         previous = rows[0].prev_hash
         for row in rows:
             linked = msgspec.structs.replace(row, prev_hash=previous)
-            previous = sealer.row_hash(linked)
+            linked = msgspec.structs.replace(linked, hash=sealer.row_hash(linked))
             await tx.execute(
-                "UPDATE changes SET prev_hash = $2, hash = $3 WHERE number = $1", row.number, linked.prev_hash, previous
+                "UPDATE changes SET prev_hash = $2, hash = $3, stored_hash = $4 WHERE number = $1",
+                row.number,
+                linked.prev_hash,
+                linked.hash,
+                sealer.stored_hash(linked),
             )
+            previous = linked.hash
         await tx.execute("UPDATE change_chains SET hash = $2 WHERE team_id = $1", api.team_id, previous)
 
 
@@ -107,8 +112,8 @@ async def test_a_chain_cut_with_its_head_contradicts_its_checkpoint(api: Api) ->
         api.team_id,
         head - 1,
     )
-    assert (await actions.verify(api.pool, secrets(api), api.team_id)).first_bad_seq == head
-    assert (await actions.verify(api.pool, secrets(api), api.team_id, last=head - 1)).valid
+    assert (await verification.verify(api.pool, secrets(api), api.team_id)).first_bad_seq == head
+    assert (await verification.verify(api.pool, secrets(api), api.team_id, last=head - 1)).valid
 
 
 @pytest.mark.parametrize(
@@ -144,7 +149,7 @@ async def test_a_key_of_somebody_else_signs_nothing(api: Api) -> None:
         hash_,
         theirs.key_id,
         theirs.public_key,
-        theirs.sign(api.team_id, head, hash_),
+        theirs.sign(signing.message(api.team_id, head, hash_)),
     )
     found = await verified(api)
     assert (found["valid"], found["firstBadSeq"]) == (False, head)
