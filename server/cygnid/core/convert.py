@@ -65,6 +65,9 @@ def query(pairs: Sequence[tuple[str, str]], into: type[msgspec.Struct]) -> Any:
             raise ValidationError.one(name, "Must be given once")
         elif known[name].is_time:
             values[name] = _moment(name, text)
+        elif text == "null" and not known[name].is_text:
+            # the lax conversion would take it for absent
+            raise ValidationError.one(name, "Must not be null: leave the parameter out")
         else:
             values[name] = text
     return _struct(values, into, strict=False)
@@ -73,12 +76,16 @@ def query(pairs: Sequence[tuple[str, str]], into: type[msgspec.Struct]) -> Any:
 class _Parameter(msgspec.Struct, frozen=True):
     is_list: bool
     is_time: bool
+    is_text: bool
 
 
 @cache
 def _parameters(into: type[msgspec.Struct]) -> Mapping[str, _Parameter]:
     """By wire name. Kept: looking at a type's hints costs more than all the rest of a query."""
-    return {field.encode_name: _Parameter(_is_list(field.type), is_time(field.type)) for field in fields(into)}
+    return {
+        field.encode_name: _Parameter(_is(list, field.type), is_time(field.type), _is(str, field.type))
+        for field in fields(into)
+    }
 
 
 def _moment(name: str, text: str) -> str:
@@ -160,21 +167,17 @@ def _inner(kind: Any) -> tuple[type[msgspec.Struct] | None, bool]:
     return (kind, False) if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else (None, False)
 
 
-def _is_list(kind: Any) -> bool:
+def _is(what: type, kind: Any) -> bool:
     if get_origin(kind) is Annotated:
-        return _is_list(get_args(kind)[0])
+        return _is(what, get_args(kind)[0])
     if get_origin(kind) in (Union, types.UnionType):
-        return any(_is_list(part) for part in get_args(kind))
-    return get_origin(kind) is list
+        return any(_is(what, part) for part in get_args(kind))
+    return (get_origin(kind) or kind) is what
 
 
 def is_time(kind: Any) -> bool:
     """Whether a field of this type holds a time."""
-    if get_origin(kind) is Annotated:
-        return is_time(get_args(kind)[0])
-    if get_origin(kind) in (Union, types.UnionType):
-        return any(is_time(part) for part in get_args(kind))
-    return kind is datetime
+    return _is(datetime, kind)
 
 
 def allowed(into: type[msgspec.Struct] | None) -> Mapping[str, FieldInfo]:

@@ -24,11 +24,13 @@ from cygnid.core.errors import (
     RateLimited,
     SessionRequired,
     Unauthorized,
+    Unavailable,
     UnknownParameter,
     UnsupportedMediaType,
     ValidationError,
 )
 from cygnid.core.http import Operation
+from cygnid.core.openapi_links import links_of
 from cygnid.core.openapi_profile import strict
 from cygnid.core.schemas import Page
 
@@ -46,6 +48,19 @@ _ASKED = {
     " answered with the stored answer for 24 hours.",
     "Last-Event-ID": "The id of the last frame that was received: the stream goes on after it.",
     "Content-Range": "`bytes first-last/size`, where the body is a part.",
+}
+_FORMS: dict[str, dict[str, Any]] = {
+    "If-Match": {"pattern": r'^(\*|"[A-Za-z0-9_-]{22}\.[0-9]{1,18}")$'},
+    "Idempotency-Key": {"pattern": r'^("([ !#-\[\]-~]|\\["\\]){1,255}"|[!#-\[\]-~]{1,255})$'},
+}
+_FOUND = {
+    "page": "Which page, from 1; the first 10,000 rows have numbers.",
+    "limit": "How many rows a page has.",
+    "cursor": "`nextCursor` or `prevCursor` of another page, in place of `page`.",
+    "sort": "Fields by commas, each with `-` before it for the highest first.",
+    "search": "A part of the text, in capitals or not.",
+    "teamId": "Of this team only.",
+    "projectId": "Of this project only: its id or name.",
 }
 _RATE_HEADERS = ["RateLimit", "RateLimit-Policy", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"]
 _HEADERS: dict[str, dict[str, Any]] = {
@@ -78,7 +93,9 @@ def document(operations: Sequence[Operation], *, version: str) -> dict[str, Any]
     _, components = msgspec.json.schema_components(kinds, ref_template=_REF)
     paths: dict[str, dict[str, Any]] = {}
     for item in sorted(operations, key=lambda item: (item.path, item.method)):
-        paths.setdefault(item.path, {})[item.method.lower()] = _operation(item, envelopes.get(item.id))
+        operation = paths.setdefault(item.path, {})[item.method.lower()] = _operation(item, envelopes.get(item.id))
+        if links := links_of(item, operations):
+            operation["responses"][str(item.status)]["links"] = links
     return {
         "openapi": "3.1.0",
         "info": {
@@ -98,11 +115,11 @@ def document(operations: Sequence[Operation], *, version: str) -> dict[str, Any]
 
 def errors_of(item: Operation) -> list[type[CygniError]]:
     """What the door itself may answer for this operation, and what the endpoint declares."""
-    found: list[type[CygniError]] = [ValidationError, UnknownParameter, InternalError, *item.errors]
+    found: list[type[CygniError]] = [ValidationError, UnknownParameter, InternalError, Unavailable, *item.errors]
+    # also where no token is needed: a wrong one is not taken for none
+    found.append(Unauthorized)
     if item.charged:
         found.append(RateLimited)
-    if item.needs != "public":
-        found += [Unauthorized]
     if item.needs == "session":
         found += [SessionRequired]
     elif item.needs not in ("public", "any"):
@@ -210,8 +227,13 @@ def _query(item: Operation) -> list[dict[str, Any]]:
         entry: dict[str, Any] = {"name": name, "in": "query", "required": field.required, "schema": schema}
         if convert.is_time(field.type):
             entry["description"] = "A date-time, or a date, which is its beginning in UTC."
+        elif name in _FOUND:
+            entry["description"] = _FOUND[name]
         if schema.get("type") == "array":
             entry |= {"style": "form", "explode": False}
+            schema["minItems"] = 1
+            if schema["items"].get("type") == "string" and "enum" not in schema["items"]:
+                schema["items"] = {"pattern": "^[^,]+$"} | schema["items"]
         found.append(entry)
     return found
 
@@ -240,7 +262,7 @@ def _headers(item: Operation) -> list[dict[str, Any]]:
             "in": "header",
             "required": False,
             "description": _ASKED[name],
-            "schema": {"type": "string"},
+            "schema": {"type": "string"} | _FORMS.get(name, {}),
         }
         for name in names
     ]

@@ -34,7 +34,7 @@ class PageQuery(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
 
     page: Annotated[int, Meta(ge=1)] | None = None
     limit: Annotated[int, Meta(ge=1, le=100)] = 20
-    cursor: str | None = None
+    cursor: Annotated[str, Meta(min_length=1)] | None = None
     sort: str | None = None
 
 

@@ -23,6 +23,7 @@ class Body(In, frozen=True, kw_only=True):
 class Query(In, frozen=True, kw_only=True):
     status: list[str] = []
     limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    most: int | None = None
 
 
 def test_a_good_body_becomes_a_struct():
@@ -64,10 +65,15 @@ def test_a_query_is_converted_by_type():
     )
 
 
+def test_null_is_no_value_of_a_parameter():
+    with pytest.raises(ValidationError, match="leave the parameter out"):
+        convert.query([("most", "null")], Query)
+
+
 def test_an_unknown_parameter_names_the_known_ones():
     with pytest.raises(UnknownParameter) as caught:
         convert.query([("statsu", "a")], Query)
-    assert caught.value.details == {"parameter": "statsu", "allowed": ["limit", "status"]}
+    assert caught.value.details == {"parameter": "statsu", "allowed": ["limit", "most", "status"]}
 
 
 @pytest.mark.parametrize("limit", ["0", "101", "x", "1" * 40])

@@ -17,7 +17,7 @@ JULY = datetime(2026, 7, 1, tzinfo=UTC)
 class ThingQuery(TimeQuery, frozen=True, kw_only=True):
     status: list[Literal["on", "off"]] = []
     status_ne: list[Literal["on", "off"]] = msgspec.field(default_factory=list, name="status[ne]")
-    label: list[str] = []
+    label: list[filters.Label] = []
 
 
 class Thing(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,8 +82,9 @@ def test_every_label_must_hold() -> None:
         ("labels @> $1", {"team": "core"}),
         ("labels @> $1", {"url": "http://x"}),
     ]
-    with pytest.raises(ValidationError):
-        filters.labels(["team"])
+    for wrong in ("team", ":core", ":"):
+        with pytest.raises(ValidationError):
+            convert.query([("label", wrong)], ThingQuery)
 
 
 async def test_the_database_understands_them(database_url: str) -> None:

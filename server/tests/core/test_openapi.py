@@ -76,7 +76,12 @@ def test_every_operation_has_its_id_and_errors(made: dict[str, Any]):
     create = made["paths"]["/v1/pets"]["post"]
     assert create["operationId"] == "pets.create"
     assert create["x-cygni-errors"]["409"] == ["idempotency_in_progress", "name_taken"]
-    assert "401" not in made["paths"]["/v1/pets/{id}"]["delete"]["responses"]
+    assert made["paths"]["/v1/pets/{id}"]["delete"]["x-cygni-errors"]["401"] == ["unauthorized"], "of a wrong token"
+
+
+def test_what_was_made_leads_to_what_can_be_asked_of_it(made: dict[str, Any]):
+    links = made["paths"]["/v1/pets"]["post"]["responses"]["201"]["links"]
+    assert links["pets.delete"] == {"operationId": "pets.delete", "parameters": {"id": "$response.body#/data/id"}}
 
 
 def test_envelopes_are_named_and_outputs_required(made: dict[str, Any]):

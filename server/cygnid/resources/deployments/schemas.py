@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from cygnid.core.errors import InvalidState
-from cygnid.core.filters import Search, TimeQuery
+from cygnid.core.filters import Label, Search, TimeQuery
 from cygnid.core.paging import LogQuery
 from cygnid.core.schemas import In, Out, Timestamp
 
@@ -114,7 +114,7 @@ class DeploymentQuery(TimeQuery, frozen=True, kw_only=True):
     status_ne: list[Status] = msgspec.field(default_factory=list, name="status[ne]")
     type: list[Type] = []
     trigger: list[Trigger] = []
-    label: list[str] = []
+    label: list[Label] = []
     created_by: list[str] = []
     branch: Ref | None = None
     commit_sha: Annotated[str, Meta(pattern=r"^[0-9a-f]{7,40}$", max_length=40)] | None = None

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from cygnid.build import patterns
 from cygnid.core.errors import NameTaken
-from cygnid.core.filters import Search, TimeQuery
+from cygnid.core.filters import Label, Search, TimeQuery
 from cygnid.core.schemas import In, Out, Timestamp
 
 ProjectStatus = Literal["active", "paused", "deleted"]
@@ -138,7 +138,7 @@ class ProjectsQuery(TimeQuery, frozen=True, kw_only=True):
     status: list[ProjectStatus] = []
     name: str | None = None
     team_id: str | None = None
-    label: list[str] = []
+    label: list[Label] = []
     search: Search | None = None
 
 
