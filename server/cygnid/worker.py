@@ -23,8 +23,8 @@ from cygnid.git import tasks as git
 from cygnid.git.server import GitServer
 from cygnid.resources.audit import tasks as audit
 from cygnid.resources.auth import tasks as auth
+from cygnid.resources.deployments import left_over, watching
 from cygnid.resources.deployments import tasks as deployments
-from cygnid.resources.deployments import watching
 from cygnid.resources.instances import tasks as instances
 from cygnid.resources.logs import tasks as logs
 from cygnid.resources.permissions import tasks as permissions
@@ -47,6 +47,7 @@ TASKS: tuple[ModuleType, ...] = (
     instances,
     routes,
     deployments,
+    left_over,
     watching,
     git,
     users,

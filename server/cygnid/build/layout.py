@@ -8,6 +8,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+_WORK = ".work-"
+_MADE = ("artifacts", "dependencies")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
@@ -67,16 +70,29 @@ class Layout:
     def work(self, final: Path, build_id: str) -> Path:
         """A new, empty folder beside `final`."""
         _folder(final.parent)
-        work = final.with_name(f".work-{build_id}-{final.name[:16]}")
+        work = final.with_name(f"{_WORK}{build_id}-{final.name[:16]}")
         work.mkdir(mode=0o711)
         return work
 
     def works(self, build_id: str) -> list[Path]:
         """What a build was working on."""
         found: list[Path] = []
-        for kind in ("artifacts", "dependencies"):
-            found += (self.data / kind).glob(f"*/.work-{build_id}-*")
+        for kind in _MADE:
+            found += (self.data / kind).glob(f"*/{_WORK}{build_id}-*")
         return found
+
+    def builds(self) -> set[str]:
+        """Ids of those that run or have left something."""
+        works = [path.name for kind in _MADE for path in (self.data / kind).glob(f"*/{_WORK}*")]
+        return {
+            *(path.name for path in (self.data / "builds").glob("*")),
+            *(name.removeprefix(_WORK).rpartition("-")[0] for name in works),
+        }
+
+    def artifacts(self) -> set[tuple[str, str]]:
+        """(project, hex)"""
+        found = (self.data / "artifacts").glob("*/*")
+        return {(path.parent.name, path.name) for path in found if not path.name.startswith(".")}
 
     def publish(self, work: Path, final: Path) -> bool:
         """False: an equal one appeared meanwhile, `work` is left."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cygnid.build.base import Artifact, BuildFailed, BuildRequest, Plan
+from cygnid.build.base import Artifact, BuildFailed, BuildRequest, Inventory, Plan
 from cygnid.build.caches import Caches
 from cygnid.build.copies import Unusable
 from cygnid.build.detect import FolderFiles, detect
@@ -103,6 +103,11 @@ class ProcessBuilder:
         for folder in sorted(runs.iterdir()) if runs.exists() else []:
             await self._sandbox.kill(f"{build_id}.{folder.name}", folder)
         await remove(runs, *self._layout.works(build_id))
+
+    async def inventory(self) -> Inventory:
+        builds, artifacts = await in_thread(lambda: (self._layout.builds(), self._layout.artifacts()))
+        named = ((project_id, f"sha256:{name}") for project_id, name in artifacts)
+        return Inventory(builds=frozenset(builds), artifacts=frozenset(named))
 
     async def remove(self, project_id: str, digest: str) -> None:
         await remove(self._layout.artifact(project_id, digest.removeprefix("sha256:")))

@@ -366,6 +366,21 @@ async def test_what_the_builder_does_itself_ends_when_it_is_cancelled(shop: Work
     assert shop.leftovers == []
 
 
+async def test_what_a_builder_that_was_killed_left_is_listed_and_goes(shop: Workshop) -> None:
+    request = shop.request({"Procfile": "web: x"}, settings=BuildSettings(build_command="echo begun; sleep 600"))
+    task = asyncio.create_task(shop.builder.build(request))
+    async with asyncio.timeout(60):
+        await shop.said("begun")
+    stale = [Path(path) for path in shop.leftovers]
+    task.cancel()
+    await asyncio.wait({task})
+    for path in stale:  # as if nobody had cleaned up
+        path.mkdir(parents=True)
+    assert (await shop.builder.inventory()).builds == {request.id}
+    await shop.builder.kill(request.id)
+    assert shop.leftovers == []
+
+
 async def test_a_second_attempt_kills_the_first(shop: Workshop) -> None:
     settings = BuildSettings(build_command="echo begun; sleep 600")
     request = shop.request({"Procfile": "web: x"}, settings=settings)

@@ -105,6 +105,29 @@ async def test_a_cancelled_build_leaves_no_half_artifact(shop: Workshop) -> None
     assert not again.reused
 
 
+async def test_what_runs_and_what_was_made_is_listed(shop: Workshop) -> None:
+    request = shop.request(APP, settings=BuildSettings(build_command="echo begun; sleep 600"))
+    if isinstance(shop.builder, FakeBuilder):
+        shop.builder.hold = asyncio.Event()
+    task = asyncio.create_task(shop.builder.build(request))
+    async with asyncio.timeout(30):
+        if isinstance(shop.builder, FakeBuilder):
+            await shop.builder.started.wait()
+        else:
+            await shop.said("begun")
+    found = await shop.builder.inventory()
+    assert (found.builds, found.artifacts) == ({request.id}, frozenset())
+    task.cancel()
+    await asyncio.wait({task})
+    if isinstance(shop.builder, FakeBuilder):
+        shop.builder.hold = None
+    artifact = await shop.builder.build(shop.request(APP))
+    found = await shop.builder.inventory()
+    assert (found.builds, found.artifacts) == (frozenset(), {("proj_a", artifact.digest)})
+    await shop.builder.remove("proj_a", artifact.digest)
+    assert (await shop.builder.inventory()).artifacts == frozenset()
+
+
 async def test_removing_is_idempotent_and_takes_only_what_is_named(shop: Workshop) -> None:
     one = await shop.builder.build(shop.request(APP))
     two = await shop.builder.build(shop.request({**APP, "lib/code": "2"}))

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cygnid.build.base import Artifact, BuildFailed, BuildRequest
+from cygnid.build.base import Artifact, BuildFailed, BuildRequest, Inventory
 from cygnid.build.detect import FolderFiles, detect
 from cygnid.build.seal import refuse_secrets, seal
 
@@ -21,10 +21,24 @@ class FakeBuilder:
         self.hold: asyncio.Event | None = None
         """A build waits for it before it publishes."""
         self.started = asyncio.Event()
+        self.builds: set[str] = set()
+        """Those that run, and what a test says was left behind."""
         self.killed: list[str] = []
         self.removed_environments: list[tuple[str, str]] = []
 
     async def build(self, request: BuildRequest) -> Artifact:
+        self.builds.add(request.id)
+        try:
+            return await self._build(request)
+        finally:
+            self.builds.discard(request.id)
+
+    async def inventory(self) -> Inventory:
+        found = (self._data / "artifacts").glob("*/*")
+        artifacts = frozenset((path.parent.name, f"sha256:{path.name}") for path in found)
+        return Inventory(builds=frozenset(self.builds), artifacts=artifacts)
+
+    async def _build(self, request: BuildRequest) -> Artifact:
         if self.fail is not None:
             failure, self.fail = self.fail, None
             raise failure
@@ -56,6 +70,7 @@ class FakeBuilder:
 
     async def kill(self, build_id: str) -> None:
         self.killed.append(build_id)
+        self.builds.discard(build_id)
 
     async def remove(self, project_id: str, digest: str) -> None:
         _remove(self._data / "artifacts" / project_id / digest.removeprefix("sha256:"))

@@ -194,7 +194,36 @@ async def prune(tx: Tx, project_id: str, *, keep: int, days: int) -> list[str]:
     return digests
 
 
+async def prune_unknown(tx: Tx, project_id: str, digests: list[str]) -> list[str]:
+    """Which of these, that lie on the disk, no row tells of: a worker was lost after a build had made one. From here on
+    a row says that nothing may take it; it goes when it is removed. Nothing while a build of the project runs, which
+    may have made one just now, and nothing for a project that was purged."""
+    for environment in await project_queries.environments(tx, project_id):
+        await lock(tx, environment.id)
+    if await queries.is_building(tx, project_id):
+        return []
+    return await tx.value(
+        """WITH noted AS (
+               INSERT INTO artifacts (project_id, digest, kind, path, size_bytes, plan, mounts, env, created_at,
+                   pruned_at)
+               SELECT p.id, found.digest, 'release', '', 0, '{}', '[]', '{}', $3, $3
+               FROM projects p, unnest($2::text[]) AS found (digest) WHERE p.id = $1
+               ON CONFLICT (project_id, digest) DO UPDATE SET pruned_at = $3, removed_at = NULL
+                   WHERE artifacts.removed_at IS NOT NULL
+               RETURNING digest)
+           SELECT coalesce(array_agg(digest), '{}') FROM noted""",
+        project_id,
+        digests,
+        clock.now(),
+    )
+
+
 async def note_removed(tx: Tx, project_id: str, digest: str) -> None:
+    await tx.execute(
+        "DELETE FROM artifacts WHERE project_id = $1 AND digest = $2 AND pruned_at IS NOT NULL AND path = ''",
+        project_id,
+        digest,
+    )
     await tx.execute(
         """UPDATE artifacts SET removed_at = $3
            WHERE project_id = $1 AND digest = $2 AND pruned_at IS NOT NULL AND removed_at IS NULL""",

@@ -276,6 +276,22 @@ async def needless_uploads(read: Read, *, days: int) -> list[str]:
     return found
 
 
+async def attempts_under_way(read: Read, deployment_ids: list[str]) -> frozenset[str]:
+    """`<id>.<attempt>` of those of these deployments that have not ended."""
+    found: list[str] = await read.value(
+        """SELECT coalesce(array_agg(id || '.' || attempt), '{}') FROM deployments
+           WHERE id = ANY($1) AND finished_at IS NULL""",
+        deployment_ids,
+    )
+    return frozenset(found)
+
+
+async def artifacts_on_disk(read: Read) -> frozenset[tuple[str, str]]:
+    """(project, digest) of all that were not removed."""
+    rows = await read.all(PrunableRow, "SELECT project_id, digest FROM artifacts WHERE removed_at IS NULL")
+    return frozenset((row.project_id, row.digest) for row in rows)
+
+
 async def is_building(read: Read, project_id: str) -> bool:
     return await read.value(
         "SELECT EXISTS (SELECT FROM deployments WHERE project_id = $1 AND status = 'building')", project_id

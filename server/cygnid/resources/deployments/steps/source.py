@@ -18,6 +18,7 @@ from cygnid.resources.deployments.steps.build import build_settings
 from cygnid.resources.deployments.steps.remote import local_repository, remote
 from cygnid.resources.projects import actions as projects
 from cygnid.resources.uploads import queries as uploads
+from cygnid.settings import Settings
 from cygnid.source.base import ArchiveSpec, GitRepository, GitSpec, SourceInvalid, SourceUnavailable, Tree
 
 
@@ -147,7 +148,12 @@ async def remove_trees(attempt: Attempt) -> None:
 
 def folder(attempt: Attempt, number: int | None = None) -> Path:
     """Where this attempt, or another, unpacks."""
-    return attempt.backends.settings.home / "sources" / f"{attempt.row.id}.{number or attempt.claim.attempt}"
+    return trees(attempt.backends.settings) / f"{attempt.row.id}.{number or attempt.claim.attempt}"
+
+
+def trees(settings: Settings) -> Path:
+    """Where all attempts unpack."""
+    return settings.home / "sources"
 
 
 def _size(size: float) -> str:
