@@ -87,7 +87,7 @@ def dependencies_id(plan: Plan, request: BuildRequest, machine: str) -> str:
     builds can write."""
     where = install_root(plan).as_posix()
     env = json.dumps(dict(plan.env), sort_keys=True)
-    how = (plan.install_key, plan.install_command, plan.toolchain, *plan.tools, machine)
+    how = (plan.install_key, plan.install_command, plan.toolchain, *plan.tools, machine, *mount_points(plan))
     return _hash("dependencies", request.environment_id, *how, where, env, request.env_digest, request.nonce)
 
 

@@ -103,3 +103,22 @@ async def test_unchanged_dependencies_are_not_installed_again(shop: Workshop) ->
     await shop.builder.build(shop.request({**files, "a.js": "1"}))
     await shop.builder.build(shop.request({**files, "a.js": "2"}))
     assert "dependencies: unchanged, nothing to install" in shop.log
+
+
+@NODE
+async def test_node_knows_how_much_memory_a_build_has(shop: Workshop) -> None:
+    package = json.dumps({"name": "shop", "scripts": {"build": "echo $NODE_OPTIONS > options"}})
+    files = {"package.json": package, "Procfile": "web: x"}
+    artifact = await shop.builder.build(shop.request(files))
+    assert (artifact.path / "options").read_text() == "--max-old-space-size=1536\n"
+    assert "NODE_OPTIONS" not in artifact.env
+    artifact = await shop.builder.build(shop.request(files, env={"NODE_OPTIONS": "--trace-gc"}))
+    assert (artifact.path / "options").read_text() == "--trace-gc\n"
+
+
+@NODE
+@NPM
+async def test_bundlers_keep_what_they_want_below_shared_dependencies(shop: Workshop) -> None:
+    keep = " && ".join(f"mkdir -p node_modules/{name}/x" for name in (".astro", ".cache", ".vite", ".vite-temp"))
+    package = json.dumps({"name": "shop", "dependencies": {"ms": "2.1.3"}, "scripts": {"build": keep}})
+    await shop.builder.build(shop.request({"package.json": package, "Procfile": "web: x", "pnpm-lock.yaml": PNPM}))

@@ -242,6 +242,6 @@ LANGUAGE = Language(
         },
         caches=("npm",),
         downloads=node_downloads.downloads,
-        scratch=(".cache", ".vite", ".vite-temp"),  # bundlers write there also when they only build
+        scratch=(".astro", ".cache", ".vite", ".vite-temp"),  # bundlers write there also when they only build
     ),
 )
