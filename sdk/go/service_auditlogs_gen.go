@@ -14,10 +14,15 @@ type AuditLogsService struct{ core *core }
 
 // AuditLogsCheckpointsParams are what [AuditLogsService.Checkpoints] takes in the query; zero values are not sent.
 type AuditLogsCheckpointsParams struct {
-	Page   int    `json:"page,omitempty"`
-	Limit  int    `json:"limit,omitempty"`
+	// Which page, from 1; the first 10,000 rows have numbers.
+	Page int `json:"page,omitempty"`
+	// How many rows a page has.
+	Limit int `json:"limit,omitempty"`
+	// `nextCursor` or `prevCursor` of another page, in place of `page`.
 	Cursor string `json:"cursor,omitempty"`
-	Sort   string `json:"sort,omitempty"`
+	// Fields by commas, each with `-` before it for the highest first.
+	Sort string `json:"sort,omitempty"`
+	// Of this team only.
 	TeamID string `json:"teamId,omitempty"`
 }
 
@@ -43,16 +48,18 @@ type AuditLogsExportParams struct {
 	// A date-time, or a date, which is its beginning in UTC.
 	CreatedAtLte time.Time `json:"createdAt[lte],omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
-	CreatedAtLt  time.Time               `json:"createdAt[lt],omitempty"`
-	TeamID       string                  `json:"teamId,omitempty"`
-	ActorID      []string                `json:"actorId,omitempty"`
-	Action       []string                `json:"action,omitempty"`
-	ResourceType []string                `json:"resourceType,omitempty"`
-	ResourceID   []string                `json:"resourceId,omitempty"`
-	ProjectID    string                  `json:"projectId,omitempty"`
-	Environment  string                  `json:"environment,omitempty"`
-	Result       []AuditLogsExportResult `json:"result,omitempty"`
-	IP           []string                `json:"ip,omitempty"`
+	CreatedAtLt time.Time `json:"createdAt[lt],omitempty"`
+	// Of this team only.
+	TeamID       string   `json:"teamId,omitempty"`
+	ActorID      []string `json:"actorId,omitempty"`
+	Action       []string `json:"action,omitempty"`
+	ResourceType []string `json:"resourceType,omitempty"`
+	ResourceID   []string `json:"resourceId,omitempty"`
+	// Of this project only: its id or name.
+	ProjectID   string                  `json:"projectId,omitempty"`
+	Environment string                  `json:"environment,omitempty"`
+	Result      []AuditLogsExportResult `json:"result,omitempty"`
+	IP          []string                `json:"ip,omitempty"`
 }
 
 // Export
@@ -73,10 +80,14 @@ func (s *AuditLogsService) Get(ctx context.Context, auditLogID string, options .
 
 // AuditLogsListParams are what [AuditLogsService.List] takes in the query; zero values are not sent.
 type AuditLogsListParams struct {
-	Page   int    `json:"page,omitempty"`
-	Limit  int    `json:"limit,omitempty"`
+	// Which page, from 1; the first 10,000 rows have numbers.
+	Page int `json:"page,omitempty"`
+	// How many rows a page has.
+	Limit int `json:"limit,omitempty"`
+	// `nextCursor` or `prevCursor` of another page, in place of `page`.
 	Cursor string `json:"cursor,omitempty"`
-	Sort   string `json:"sort,omitempty"`
+	// Fields by commas, each with `-` before it for the highest first.
+	Sort string `json:"sort,omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
 	Since time.Time `json:"since,omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
@@ -88,16 +99,18 @@ type AuditLogsListParams struct {
 	// A date-time, or a date, which is its beginning in UTC.
 	CreatedAtLte time.Time `json:"createdAt[lte],omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
-	CreatedAtLt  time.Time             `json:"createdAt[lt],omitempty"`
-	TeamID       string                `json:"teamId,omitempty"`
-	ActorID      []string              `json:"actorId,omitempty"`
-	Action       []string              `json:"action,omitempty"`
-	ResourceType []string              `json:"resourceType,omitempty"`
-	ResourceID   []string              `json:"resourceId,omitempty"`
-	ProjectID    string                `json:"projectId,omitempty"`
-	Environment  string                `json:"environment,omitempty"`
-	Result       []AuditLogsListResult `json:"result,omitempty"`
-	IP           []string              `json:"ip,omitempty"`
+	CreatedAtLt time.Time `json:"createdAt[lt],omitempty"`
+	// Of this team only.
+	TeamID       string   `json:"teamId,omitempty"`
+	ActorID      []string `json:"actorId,omitempty"`
+	Action       []string `json:"action,omitempty"`
+	ResourceType []string `json:"resourceType,omitempty"`
+	ResourceID   []string `json:"resourceId,omitempty"`
+	// Of this project only: its id or name.
+	ProjectID   string                `json:"projectId,omitempty"`
+	Environment string                `json:"environment,omitempty"`
+	Result      []AuditLogsListResult `json:"result,omitempty"`
+	IP          []string              `json:"ip,omitempty"`
 }
 
 // List
@@ -110,6 +123,7 @@ func (s *AuditLogsService) List(ctx context.Context, params AuditLogsListParams,
 
 // AuditLogsVerifyParams are what [AuditLogsService.Verify] takes in the query; zero values are not sent.
 type AuditLogsVerifyParams struct {
+	// Of this team only.
 	TeamID  string `json:"teamId,omitempty"`
 	FromSeq int64  `json:"fromSeq,omitempty"`
 	ToSeq   int64  `json:"toSeq,omitempty"`

@@ -12,10 +12,14 @@ type BillingService struct{ core *core }
 
 // BillingPlansParams are what [BillingService.Plans] takes in the query; zero values are not sent.
 type BillingPlansParams struct {
-	Page   int    `json:"page,omitempty"`
-	Limit  int    `json:"limit,omitempty"`
+	// Which page, from 1; the first 10,000 rows have numbers.
+	Page int `json:"page,omitempty"`
+	// How many rows a page has.
+	Limit int `json:"limit,omitempty"`
+	// `nextCursor` or `prevCursor` of another page, in place of `page`.
 	Cursor string `json:"cursor,omitempty"`
-	Sort   string `json:"sort,omitempty"`
+	// Fields by commas, each with `-` before it for the highest first.
+	Sort string `json:"sort,omitempty"`
 }
 
 // Plans
@@ -28,10 +32,15 @@ func (s *BillingService) Plans(ctx context.Context, params BillingPlansParams, o
 
 // BillingQuotasParams are what [BillingService.Quotas] takes in the query; zero values are not sent.
 type BillingQuotasParams struct {
-	Page   int    `json:"page,omitempty"`
-	Limit  int    `json:"limit,omitempty"`
+	// Which page, from 1; the first 10,000 rows have numbers.
+	Page int `json:"page,omitempty"`
+	// How many rows a page has.
+	Limit int `json:"limit,omitempty"`
+	// `nextCursor` or `prevCursor` of another page, in place of `page`.
 	Cursor string `json:"cursor,omitempty"`
-	Sort   string `json:"sort,omitempty"`
+	// Fields by commas, each with `-` before it for the highest first.
+	Sort string `json:"sort,omitempty"`
+	// Of this team only.
 	TeamID string `json:"teamId,omitempty"`
 }
 

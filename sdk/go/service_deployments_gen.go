@@ -37,10 +37,14 @@ func (s *DeploymentsService) Delete(ctx context.Context, deploymentID string, op
 
 // DeploymentsEventsParams are what [DeploymentsService.Events] takes in the query; zero values are not sent.
 type DeploymentsEventsParams struct {
-	Page   int    `json:"page,omitempty"`
-	Limit  int    `json:"limit,omitempty"`
+	// Which page, from 1; the first 10,000 rows have numbers.
+	Page int `json:"page,omitempty"`
+	// How many rows a page has.
+	Limit int `json:"limit,omitempty"`
+	// `nextCursor` or `prevCursor` of another page, in place of `page`.
 	Cursor string `json:"cursor,omitempty"`
-	Sort   string `json:"sort,omitempty"`
+	// Fields by commas, each with `-` before it for the highest first.
+	Sort string `json:"sort,omitempty"`
 }
 
 // Events
@@ -61,10 +65,14 @@ func (s *DeploymentsService) Get(ctx context.Context, deploymentID string, optio
 
 // DeploymentsListParams are what [DeploymentsService.List] takes in the query; zero values are not sent.
 type DeploymentsListParams struct {
-	Page   int    `json:"page,omitempty"`
-	Limit  int    `json:"limit,omitempty"`
+	// Which page, from 1; the first 10,000 rows have numbers.
+	Page int `json:"page,omitempty"`
+	// How many rows a page has.
+	Limit int `json:"limit,omitempty"`
+	// `nextCursor` or `prevCursor` of another page, in place of `page`.
 	Cursor string `json:"cursor,omitempty"`
-	Sort   string `json:"sort,omitempty"`
+	// Fields by commas, each with `-` before it for the highest first.
+	Sort string `json:"sort,omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
 	Since time.Time `json:"since,omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
@@ -84,8 +92,10 @@ type DeploymentsListParams struct {
 	// A date-time, or a date, which is its beginning in UTC.
 	UpdatedAtLte time.Time `json:"updatedAt[lte],omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
-	UpdatedAtLt time.Time                 `json:"updatedAt[lt],omitempty"`
-	ProjectID   string                    `json:"projectId,omitempty"`
+	UpdatedAtLt time.Time `json:"updatedAt[lt],omitempty"`
+	// Of this project only: its id or name.
+	ProjectID string `json:"projectId,omitempty"`
+	// Of this team only.
 	TeamID      string                    `json:"teamId,omitempty"`
 	Environment string                    `json:"environment,omitempty"`
 	Status      []DeploymentsListStatus   `json:"status,omitempty"`
@@ -96,7 +106,8 @@ type DeploymentsListParams struct {
 	CreatedBy   []string                  `json:"createdBy,omitempty"`
 	Branch      string                    `json:"branch,omitempty"`
 	CommitSHA   string                    `json:"commitSha,omitempty"`
-	Search      string                    `json:"search,omitempty"`
+	// A part of the text, in capitals or not.
+	Search string `json:"search,omitempty"`
 }
 
 // List
@@ -109,11 +120,15 @@ func (s *DeploymentsService) List(ctx context.Context, params DeploymentsListPar
 
 // DeploymentsLogsParams are what [DeploymentsService.Logs] takes in the query; zero values are not sent.
 type DeploymentsLogsParams struct {
-	Page   int                 `json:"page,omitempty"`
-	Limit  int                 `json:"limit,omitempty"`
-	Cursor string              `json:"cursor,omitempty"`
-	Sort   string              `json:"sort,omitempty"`
-	Step   DeploymentsLogsStep `json:"step,omitempty"`
+	// Which page, from 1; the first 10,000 rows have numbers.
+	Page int `json:"page,omitempty"`
+	// How many rows a page has.
+	Limit int `json:"limit,omitempty"`
+	// `nextCursor` or `prevCursor` of another page, in place of `page`.
+	Cursor string `json:"cursor,omitempty"`
+	// Fields by commas, each with `-` before it for the highest first.
+	Sort string              `json:"sort,omitempty"`
+	Step DeploymentsLogsStep `json:"step,omitempty"`
 }
 
 // Logs

@@ -58,10 +58,14 @@ func (s *EnvService) Import(ctx context.Context, body EnvImportInput, params Env
 
 // EnvListParams are what [EnvService.List] takes in the query; zero values are not sent.
 type EnvListParams struct {
-	Page   int    `json:"page,omitempty"`
-	Limit  int    `json:"limit,omitempty"`
+	// Which page, from 1; the first 10,000 rows have numbers.
+	Page int `json:"page,omitempty"`
+	// How many rows a page has.
+	Limit int `json:"limit,omitempty"`
+	// `nextCursor` or `prevCursor` of another page, in place of `page`.
 	Cursor string `json:"cursor,omitempty"`
-	Sort   string `json:"sort,omitempty"`
+	// Fields by commas, each with `-` before it for the highest first.
+	Sort string `json:"sort,omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
 	Since time.Time `json:"since,omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
@@ -81,13 +85,15 @@ type EnvListParams struct {
 	// A date-time, or a date, which is its beginning in UTC.
 	UpdatedAtLte time.Time `json:"updatedAt[lte],omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
-	UpdatedAtLt time.Time     `json:"updatedAt[lt],omitempty"`
-	ProjectID   string        `json:"projectId,omitempty"`
-	Environment string        `json:"environment,omitempty"`
-	Key         string        `json:"key,omitempty"`
-	Search      string        `json:"search,omitempty"`
-	Type        []EnvListType `json:"type,omitempty"`
-	Pending     Field[bool]   `json:"pending,omitempty"`
+	UpdatedAtLt time.Time `json:"updatedAt[lt],omitempty"`
+	// Of this project only: its id or name.
+	ProjectID   string `json:"projectId,omitempty"`
+	Environment string `json:"environment,omitempty"`
+	Key         string `json:"key,omitempty"`
+	// A part of the text, in capitals or not.
+	Search  string        `json:"search,omitempty"`
+	Type    []EnvListType `json:"type,omitempty"`
+	Pending Field[bool]   `json:"pending,omitempty"`
 }
 
 // List
@@ -137,10 +143,14 @@ func (s *EnvService) Update(ctx context.Context, envID string, body EnvVariableP
 
 // EnvVersionsParams are what [EnvService.Versions] takes in the query; zero values are not sent.
 type EnvVersionsParams struct {
-	Page   int    `json:"page,omitempty"`
-	Limit  int    `json:"limit,omitempty"`
+	// Which page, from 1; the first 10,000 rows have numbers.
+	Page int `json:"page,omitempty"`
+	// How many rows a page has.
+	Limit int `json:"limit,omitempty"`
+	// `nextCursor` or `prevCursor` of another page, in place of `page`.
 	Cursor string `json:"cursor,omitempty"`
-	Sort   string `json:"sort,omitempty"`
+	// Fields by commas, each with `-` before it for the highest first.
+	Sort string `json:"sort,omitempty"`
 }
 
 // Versions

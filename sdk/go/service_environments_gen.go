@@ -41,10 +41,14 @@ func (s *EnvironmentsService) Get(ctx context.Context, projectID string, name st
 
 // EnvironmentsListParams are what [EnvironmentsService.List] takes in the query; zero values are not sent.
 type EnvironmentsListParams struct {
-	Page   int    `json:"page,omitempty"`
-	Limit  int    `json:"limit,omitempty"`
+	// Which page, from 1; the first 10,000 rows have numbers.
+	Page int `json:"page,omitempty"`
+	// How many rows a page has.
+	Limit int `json:"limit,omitempty"`
+	// `nextCursor` or `prevCursor` of another page, in place of `page`.
 	Cursor string `json:"cursor,omitempty"`
-	Sort   string `json:"sort,omitempty"`
+	// Fields by commas, each with `-` before it for the highest first.
+	Sort string `json:"sort,omitempty"`
 }
 
 // List

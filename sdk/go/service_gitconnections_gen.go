@@ -37,10 +37,14 @@ func (s *GitConnectionsService) Get(ctx context.Context, connectionID string, op
 
 // GitConnectionsListParams are what [GitConnectionsService.List] takes in the query; zero values are not sent.
 type GitConnectionsListParams struct {
-	Page   int    `json:"page,omitempty"`
-	Limit  int    `json:"limit,omitempty"`
+	// Which page, from 1; the first 10,000 rows have numbers.
+	Page int `json:"page,omitempty"`
+	// How many rows a page has.
+	Limit int `json:"limit,omitempty"`
+	// `nextCursor` or `prevCursor` of another page, in place of `page`.
 	Cursor string `json:"cursor,omitempty"`
-	Sort   string `json:"sort,omitempty"`
+	// Fields by commas, each with `-` before it for the highest first.
+	Sort string `json:"sort,omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
 	Since time.Time `json:"since,omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
@@ -61,7 +65,8 @@ type GitConnectionsListParams struct {
 	UpdatedAtLte time.Time `json:"updatedAt[lte],omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
 	UpdatedAtLt time.Time `json:"updatedAt[lt],omitempty"`
-	TeamID      string    `json:"teamId,omitempty"`
+	// Of this team only.
+	TeamID string `json:"teamId,omitempty"`
 }
 
 // List

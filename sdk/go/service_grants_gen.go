@@ -37,10 +37,14 @@ func (s *GrantsService) Get(ctx context.Context, grantID string, options ...Call
 
 // GrantsListParams are what [GrantsService.List] takes in the query; zero values are not sent.
 type GrantsListParams struct {
-	Page   int    `json:"page,omitempty"`
-	Limit  int    `json:"limit,omitempty"`
+	// Which page, from 1; the first 10,000 rows have numbers.
+	Page int `json:"page,omitempty"`
+	// How many rows a page has.
+	Limit int `json:"limit,omitempty"`
+	// `nextCursor` or `prevCursor` of another page, in place of `page`.
 	Cursor string `json:"cursor,omitempty"`
-	Sort   string `json:"sort,omitempty"`
+	// Fields by commas, each with `-` before it for the highest first.
+	Sort string `json:"sort,omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
 	Since time.Time `json:"since,omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
@@ -53,11 +57,13 @@ type GrantsListParams struct {
 	CreatedAtLte time.Time `json:"createdAt[lte],omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
 	CreatedAtLt time.Time `json:"createdAt[lt],omitempty"`
-	TeamID      string    `json:"teamId,omitempty"`
-	ProjectID   string    `json:"projectId,omitempty"`
-	UserID      string    `json:"userId,omitempty"`
-	TokenID     string    `json:"tokenId,omitempty"`
-	RoleID      string    `json:"roleId,omitempty"`
+	// Of this team only.
+	TeamID string `json:"teamId,omitempty"`
+	// Of this project only: its id or name.
+	ProjectID string `json:"projectId,omitempty"`
+	UserID    string `json:"userId,omitempty"`
+	TokenID   string `json:"tokenId,omitempty"`
+	RoleID    string `json:"roleId,omitempty"`
 }
 
 // List

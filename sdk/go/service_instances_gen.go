@@ -20,9 +20,13 @@ func (s *InstancesService) Get(ctx context.Context, projectID string, instanceID
 
 // InstancesListParams are what [InstancesService.List] takes in the query; zero values are not sent.
 type InstancesListParams struct {
-	Page         int                   `json:"page,omitempty"`
-	Limit        int                   `json:"limit,omitempty"`
-	Cursor       string                `json:"cursor,omitempty"`
+	// Which page, from 1; the first 10,000 rows have numbers.
+	Page int `json:"page,omitempty"`
+	// How many rows a page has.
+	Limit int `json:"limit,omitempty"`
+	// `nextCursor` or `prevCursor` of another page, in place of `page`.
+	Cursor string `json:"cursor,omitempty"`
+	// Fields by commas, each with `-` before it for the highest first.
 	Sort         string                `json:"sort,omitempty"`
 	Environment  string                `json:"environment,omitempty"`
 	Process      string                `json:"process,omitempty"`

@@ -45,10 +45,14 @@ func (s *InvitationsService) Get(ctx context.Context, teamID string, invitationI
 
 // InvitationsListParams are what [InvitationsService.List] takes in the query; zero values are not sent.
 type InvitationsListParams struct {
-	Page   int    `json:"page,omitempty"`
-	Limit  int    `json:"limit,omitempty"`
+	// Which page, from 1; the first 10,000 rows have numbers.
+	Page int `json:"page,omitempty"`
+	// How many rows a page has.
+	Limit int `json:"limit,omitempty"`
+	// `nextCursor` or `prevCursor` of another page, in place of `page`.
 	Cursor string `json:"cursor,omitempty"`
-	Sort   string `json:"sort,omitempty"`
+	// Fields by commas, each with `-` before it for the highest first.
+	Sort string `json:"sort,omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
 	Since time.Time `json:"since,omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.

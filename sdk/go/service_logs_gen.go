@@ -13,10 +13,15 @@ type LogsService struct{ core *core }
 
 // LogsListParams are what [LogsService.List] takes in the query; zero values are not sent.
 type LogsListParams struct {
-	Page         int              `json:"page,omitempty"`
-	Limit        int              `json:"limit,omitempty"`
-	Cursor       string           `json:"cursor,omitempty"`
-	Sort         string           `json:"sort,omitempty"`
+	// Which page, from 1; the first 10,000 rows have numbers.
+	Page int `json:"page,omitempty"`
+	// How many rows a page has.
+	Limit int `json:"limit,omitempty"`
+	// `nextCursor` or `prevCursor` of another page, in place of `page`.
+	Cursor string `json:"cursor,omitempty"`
+	// Fields by commas, each with `-` before it for the highest first.
+	Sort string `json:"sort,omitempty"`
+	// Of this project only: its id or name.
 	ProjectID    string           `json:"projectId,omitempty"`
 	Environment  string           `json:"environment,omitempty"`
 	DeploymentID []string         `json:"deploymentId,omitempty"`
@@ -25,7 +30,8 @@ type LogsListParams struct {
 	RequestID    []string         `json:"requestId,omitempty"`
 	Level        []LogsListLevel  `json:"level,omitempty"`
 	Source       []LogsListSource `json:"source,omitempty"`
-	Search       string           `json:"search,omitempty"`
+	// A part of the text, in capitals or not.
+	Search string `json:"search,omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
 	Since time.Time `json:"since,omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
@@ -42,6 +48,7 @@ func (s *LogsService) List(ctx context.Context, params LogsListParams, options .
 
 // LogsStreamParams are what [LogsService.Stream] takes in the query; zero values are not sent.
 type LogsStreamParams struct {
+	// Of this project only: its id or name.
 	ProjectID    string             `json:"projectId,omitempty"`
 	Environment  string             `json:"environment,omitempty"`
 	DeploymentID []string           `json:"deploymentId,omitempty"`
@@ -50,7 +57,8 @@ type LogsStreamParams struct {
 	RequestID    []string           `json:"requestId,omitempty"`
 	Level        []LogsStreamLevel  `json:"level,omitempty"`
 	Source       []LogsStreamSource `json:"source,omitempty"`
-	Search       string             `json:"search,omitempty"`
+	// A part of the text, in capitals or not.
+	Search string `json:"search,omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
 	Since time.Time `json:"since,omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.

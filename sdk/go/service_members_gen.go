@@ -29,10 +29,14 @@ func (s *MembersService) Get(ctx context.Context, teamID string, memberID string
 
 // MembersListParams are what [MembersService.List] takes in the query; zero values are not sent.
 type MembersListParams struct {
-	Page   int    `json:"page,omitempty"`
-	Limit  int    `json:"limit,omitempty"`
+	// Which page, from 1; the first 10,000 rows have numbers.
+	Page int `json:"page,omitempty"`
+	// How many rows a page has.
+	Limit int `json:"limit,omitempty"`
+	// `nextCursor` or `prevCursor` of another page, in place of `page`.
 	Cursor string `json:"cursor,omitempty"`
-	Sort   string `json:"sort,omitempty"`
+	// Fields by commas, each with `-` before it for the highest first.
+	Sort string `json:"sort,omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
 	Since time.Time `json:"since,omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
@@ -53,7 +57,8 @@ type MembersListParams struct {
 	UpdatedAtLte time.Time `json:"updatedAt[lte],omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
 	UpdatedAtLt time.Time `json:"updatedAt[lt],omitempty"`
-	Search      string    `json:"search,omitempty"`
+	// A part of the text, in capitals or not.
+	Search string `json:"search,omitempty"`
 }
 
 // List

@@ -20,11 +20,17 @@ func (s *PermissionsService) Check(ctx context.Context, body CheckInput, options
 
 // PermissionsEffectiveParams are what [PermissionsService.Effective] takes in the query; zero values are not sent.
 type PermissionsEffectiveParams struct {
-	Page      int    `json:"page,omitempty"`
-	Limit     int    `json:"limit,omitempty"`
-	Cursor    string `json:"cursor,omitempty"`
-	Sort      string `json:"sort,omitempty"`
-	TeamID    string `json:"teamId,omitempty"`
+	// Which page, from 1; the first 10,000 rows have numbers.
+	Page int `json:"page,omitempty"`
+	// How many rows a page has.
+	Limit int `json:"limit,omitempty"`
+	// `nextCursor` or `prevCursor` of another page, in place of `page`.
+	Cursor string `json:"cursor,omitempty"`
+	// Fields by commas, each with `-` before it for the highest first.
+	Sort string `json:"sort,omitempty"`
+	// Of this team only.
+	TeamID string `json:"teamId,omitempty"`
+	// Of this project only: its id or name.
 	ProjectID string `json:"projectId,omitempty"`
 	UserID    string `json:"userId,omitempty"`
 }
@@ -39,10 +45,14 @@ func (s *PermissionsService) Effective(ctx context.Context, params PermissionsEf
 
 // PermissionsListParams are what [PermissionsService.List] takes in the query; zero values are not sent.
 type PermissionsListParams struct {
-	Page   int    `json:"page,omitempty"`
-	Limit  int    `json:"limit,omitempty"`
+	// Which page, from 1; the first 10,000 rows have numbers.
+	Page int `json:"page,omitempty"`
+	// How many rows a page has.
+	Limit int `json:"limit,omitempty"`
+	// `nextCursor` or `prevCursor` of another page, in place of `page`.
 	Cursor string `json:"cursor,omitempty"`
-	Sort   string `json:"sort,omitempty"`
+	// Fields by commas, each with `-` before it for the highest first.
+	Sort string `json:"sort,omitempty"`
 }
 
 // List

@@ -25,9 +25,13 @@ func (s *ProcessesService) Get(ctx context.Context, projectID string, type_ stri
 
 // ProcessesListParams are what [ProcessesService.List] takes in the query; zero values are not sent.
 type ProcessesListParams struct {
-	Page        int    `json:"page,omitempty"`
-	Limit       int    `json:"limit,omitempty"`
-	Cursor      string `json:"cursor,omitempty"`
+	// Which page, from 1; the first 10,000 rows have numbers.
+	Page int `json:"page,omitempty"`
+	// How many rows a page has.
+	Limit int `json:"limit,omitempty"`
+	// `nextCursor` or `prevCursor` of another page, in place of `page`.
+	Cursor string `json:"cursor,omitempty"`
+	// Fields by commas, each with `-` before it for the highest first.
 	Sort        string `json:"sort,omitempty"`
 	Environment string `json:"environment,omitempty"`
 }

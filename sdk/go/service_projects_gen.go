@@ -42,10 +42,14 @@ func (s *ProjectsService) Get(ctx context.Context, projectID string, options ...
 
 // ProjectsListParams are what [ProjectsService.List] takes in the query; zero values are not sent.
 type ProjectsListParams struct {
-	Page   int    `json:"page,omitempty"`
-	Limit  int    `json:"limit,omitempty"`
+	// Which page, from 1; the first 10,000 rows have numbers.
+	Page int `json:"page,omitempty"`
+	// How many rows a page has.
+	Limit int `json:"limit,omitempty"`
+	// `nextCursor` or `prevCursor` of another page, in place of `page`.
 	Cursor string `json:"cursor,omitempty"`
-	Sort   string `json:"sort,omitempty"`
+	// Fields by commas, each with `-` before it for the highest first.
+	Sort string `json:"sort,omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
 	Since time.Time `json:"since,omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
@@ -68,9 +72,11 @@ type ProjectsListParams struct {
 	UpdatedAtLt time.Time            `json:"updatedAt[lt],omitempty"`
 	Status      []ProjectsListStatus `json:"status,omitempty"`
 	Name        string               `json:"name,omitempty"`
-	TeamID      string               `json:"teamId,omitempty"`
-	Label       []string             `json:"label,omitempty"`
-	Search      string               `json:"search,omitempty"`
+	// Of this team only.
+	TeamID string   `json:"teamId,omitempty"`
+	Label  []string `json:"label,omitempty"`
+	// A part of the text, in capitals or not.
+	Search string `json:"search,omitempty"`
 }
 
 // List

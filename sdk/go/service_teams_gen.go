@@ -42,10 +42,14 @@ func (s *TeamsService) Get(ctx context.Context, teamID string, options ...CallOp
 
 // TeamsListParams are what [TeamsService.List] takes in the query; zero values are not sent.
 type TeamsListParams struct {
-	Page   int    `json:"page,omitempty"`
-	Limit  int    `json:"limit,omitempty"`
+	// Which page, from 1; the first 10,000 rows have numbers.
+	Page int `json:"page,omitempty"`
+	// How many rows a page has.
+	Limit int `json:"limit,omitempty"`
+	// `nextCursor` or `prevCursor` of another page, in place of `page`.
 	Cursor string `json:"cursor,omitempty"`
-	Sort   string `json:"sort,omitempty"`
+	// Fields by commas, each with `-` before it for the highest first.
+	Sort string `json:"sort,omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
 	Since time.Time `json:"since,omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
@@ -66,7 +70,8 @@ type TeamsListParams struct {
 	UpdatedAtLte time.Time `json:"updatedAt[lte],omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
 	UpdatedAtLt time.Time `json:"updatedAt[lt],omitempty"`
-	Search      string    `json:"search,omitempty"`
+	// A part of the text, in capitals or not.
+	Search string `json:"search,omitempty"`
 }
 
 // List

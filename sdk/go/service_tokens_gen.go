@@ -45,10 +45,14 @@ func (s *TokensService) Get(ctx context.Context, tokenID string, options ...Call
 
 // TokensListParams are what [TokensService.List] takes in the query; zero values are not sent.
 type TokensListParams struct {
-	Page   int    `json:"page,omitempty"`
-	Limit  int    `json:"limit,omitempty"`
+	// Which page, from 1; the first 10,000 rows have numbers.
+	Page int `json:"page,omitempty"`
+	// How many rows a page has.
+	Limit int `json:"limit,omitempty"`
+	// `nextCursor` or `prevCursor` of another page, in place of `page`.
 	Cursor string `json:"cursor,omitempty"`
-	Sort   string `json:"sort,omitempty"`
+	// Fields by commas, each with `-` before it for the highest first.
+	Sort string `json:"sort,omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
 	Since time.Time `json:"since,omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
@@ -68,12 +72,14 @@ type TokensListParams struct {
 	// A date-time, or a date, which is its beginning in UTC.
 	UpdatedAtLte time.Time `json:"updatedAt[lte],omitempty"`
 	// A date-time, or a date, which is its beginning in UTC.
-	UpdatedAtLt time.Time          `json:"updatedAt[lt],omitempty"`
-	ProjectID   string             `json:"projectId,omitempty"`
-	Status      []TokensListStatus `json:"status,omitempty"`
-	Kind        []TokensListKind   `json:"kind,omitempty"`
-	UserID      []string           `json:"userId,omitempty"`
-	Search      string             `json:"search,omitempty"`
+	UpdatedAtLt time.Time `json:"updatedAt[lt],omitempty"`
+	// Of this project only: its id or name.
+	ProjectID string             `json:"projectId,omitempty"`
+	Status    []TokensListStatus `json:"status,omitempty"`
+	Kind      []TokensListKind   `json:"kind,omitempty"`
+	UserID    []string           `json:"userId,omitempty"`
+	// A part of the text, in capitals or not.
+	Search string `json:"search,omitempty"`
 }
 
 // List

@@ -8,10 +8,15 @@ import { Resource } from "../_runtime/resource.js";
 import type { AuditCheckpoint, AuditLogsExportFormat, AuditLogsExportResult, AuditLogsListResult, AuditRow, AuditVerification } from "../types.js";
 
 export interface AuditLogsCheckpointsParams {
+  /** Which page, from 1; the first 10,000 rows have numbers. */
   page?: number | undefined;
+  /** How many rows a page has. */
   limit?: number | undefined;
+  /** `nextCursor` or `prevCursor` of another page, in place of `page`. */
   cursor?: string | undefined;
+  /** Fields by commas, each with `-` before it for the highest first. */
   sort?: string | undefined;
+  /** Of this team only. */
   teamId?: string | undefined;
 }
 
@@ -29,11 +34,13 @@ export interface AuditLogsExportParams {
   createdAtLte?: string | undefined;
   /** A date-time, or a date, which is its beginning in UTC. */
   createdAtLt?: string | undefined;
+  /** Of this team only. */
   teamId?: string | undefined;
   actorId?: string[] | undefined;
   action?: string[] | undefined;
   resourceType?: string[] | undefined;
   resourceId?: string[] | undefined;
+  /** Of this project only: its id or name. */
   projectId?: string | undefined;
   environment?: string | undefined;
   result?: AuditLogsExportResult[] | undefined;
@@ -41,9 +48,13 @@ export interface AuditLogsExportParams {
 }
 
 export interface AuditLogsListParams {
+  /** Which page, from 1; the first 10,000 rows have numbers. */
   page?: number | undefined;
+  /** How many rows a page has. */
   limit?: number | undefined;
+  /** `nextCursor` or `prevCursor` of another page, in place of `page`. */
   cursor?: string | undefined;
+  /** Fields by commas, each with `-` before it for the highest first. */
   sort?: string | undefined;
   /** A date-time, or a date, which is its beginning in UTC. */
   since?: string | undefined;
@@ -57,11 +68,13 @@ export interface AuditLogsListParams {
   createdAtLte?: string | undefined;
   /** A date-time, or a date, which is its beginning in UTC. */
   createdAtLt?: string | undefined;
+  /** Of this team only. */
   teamId?: string | undefined;
   actorId?: string[] | undefined;
   action?: string[] | undefined;
   resourceType?: string[] | undefined;
   resourceId?: string[] | undefined;
+  /** Of this project only: its id or name. */
   projectId?: string | undefined;
   environment?: string | undefined;
   result?: AuditLogsListResult[] | undefined;
@@ -69,6 +82,7 @@ export interface AuditLogsListParams {
 }
 
 export interface AuditLogsVerifyParams {
+  /** Of this team only. */
   teamId?: string | undefined;
   fromSeq?: number | undefined;
   toSeq?: number | undefined;

@@ -6,17 +6,26 @@ import { Resource } from "../_runtime/resource.js";
 import type { Plan, Quota } from "../types.js";
 
 export interface BillingPlansParams {
+  /** Which page, from 1; the first 10,000 rows have numbers. */
   page?: number | undefined;
+  /** How many rows a page has. */
   limit?: number | undefined;
+  /** `nextCursor` or `prevCursor` of another page, in place of `page`. */
   cursor?: string | undefined;
+  /** Fields by commas, each with `-` before it for the highest first. */
   sort?: string | undefined;
 }
 
 export interface BillingQuotasParams {
+  /** Which page, from 1; the first 10,000 rows have numbers. */
   page?: number | undefined;
+  /** How many rows a page has. */
   limit?: number | undefined;
+  /** `nextCursor` or `prevCursor` of another page, in place of `page`. */
   cursor?: string | undefined;
+  /** Fields by commas, each with `-` before it for the highest first. */
   sort?: string | undefined;
+  /** Of this team only. */
   teamId?: string | undefined;
 }
 

@@ -9,16 +9,24 @@ import { DeploymentHelpers } from "../_runtime/deployments.js";
 import type { Deployment, DeploymentCreate, DeploymentEvent, DeploymentsListStatus, DeploymentsListStatusNe, DeploymentsListTrigger, DeploymentsListType, DeploymentsLogsStep, DeploymentsStreamLogsStep, LogLine, Promote, Redeploy, Rollback } from "../types.js";
 
 export interface DeploymentsEventsParams {
+  /** Which page, from 1; the first 10,000 rows have numbers. */
   page?: number | undefined;
+  /** How many rows a page has. */
   limit?: number | undefined;
+  /** `nextCursor` or `prevCursor` of another page, in place of `page`. */
   cursor?: string | undefined;
+  /** Fields by commas, each with `-` before it for the highest first. */
   sort?: string | undefined;
 }
 
 export interface DeploymentsListParams {
+  /** Which page, from 1; the first 10,000 rows have numbers. */
   page?: number | undefined;
+  /** How many rows a page has. */
   limit?: number | undefined;
+  /** `nextCursor` or `prevCursor` of another page, in place of `page`. */
   cursor?: string | undefined;
+  /** Fields by commas, each with `-` before it for the highest first. */
   sort?: string | undefined;
   /** A date-time, or a date, which is its beginning in UTC. */
   since?: string | undefined;
@@ -40,7 +48,9 @@ export interface DeploymentsListParams {
   updatedAtLte?: string | undefined;
   /** A date-time, or a date, which is its beginning in UTC. */
   updatedAtLt?: string | undefined;
+  /** Of this project only: its id or name. */
   projectId?: string | undefined;
+  /** Of this team only. */
   teamId?: string | undefined;
   environment?: string | undefined;
   status?: DeploymentsListStatus[] | undefined;
@@ -51,13 +61,18 @@ export interface DeploymentsListParams {
   createdBy?: string[] | undefined;
   branch?: string | undefined;
   commitSha?: string | undefined;
+  /** A part of the text, in capitals or not. */
   search?: string | undefined;
 }
 
 export interface DeploymentsLogsParams {
+  /** Which page, from 1; the first 10,000 rows have numbers. */
   page?: number | undefined;
+  /** How many rows a page has. */
   limit?: number | undefined;
+  /** `nextCursor` or `prevCursor` of another page, in place of `page`. */
   cursor?: string | undefined;
+  /** Fields by commas, each with `-` before it for the highest first. */
   sort?: string | undefined;
   step?: DeploymentsLogsStep | undefined;
 }

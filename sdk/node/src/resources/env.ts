@@ -12,9 +12,13 @@ export interface EnvImportParams extends EnvImportInput {
 }
 
 export interface EnvListParams {
+  /** Which page, from 1; the first 10,000 rows have numbers. */
   page?: number | undefined;
+  /** How many rows a page has. */
   limit?: number | undefined;
+  /** `nextCursor` or `prevCursor` of another page, in place of `page`. */
   cursor?: string | undefined;
+  /** Fields by commas, each with `-` before it for the highest first. */
   sort?: string | undefined;
   /** A date-time, or a date, which is its beginning in UTC. */
   since?: string | undefined;
@@ -36,9 +40,11 @@ export interface EnvListParams {
   updatedAtLte?: string | undefined;
   /** A date-time, or a date, which is its beginning in UTC. */
   updatedAtLt?: string | undefined;
+  /** Of this project only: its id or name. */
   projectId: string;
   environment?: string | undefined;
   key?: string | undefined;
+  /** A part of the text, in capitals or not. */
   search?: string | undefined;
   type?: EnvListType[] | undefined;
   pending?: boolean | undefined;
@@ -49,9 +55,13 @@ export interface EnvSetAllParams extends EnvBulkInput {
 }
 
 export interface EnvVersionsParams {
+  /** Which page, from 1; the first 10,000 rows have numbers. */
   page?: number | undefined;
+  /** How many rows a page has. */
   limit?: number | undefined;
+  /** `nextCursor` or `prevCursor` of another page, in place of `page`. */
   cursor?: string | undefined;
+  /** Fields by commas, each with `-` before it for the highest first. */
   sort?: string | undefined;
 }
 

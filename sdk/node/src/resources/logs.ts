@@ -7,10 +7,15 @@ import { Resource } from "../_runtime/resource.js";
 import type { LogLine, LogsListLevel, LogsListSource, LogsStreamLevel, LogsStreamSource } from "../types.js";
 
 export interface LogsListParams {
+  /** Which page, from 1; the first 10,000 rows have numbers. */
   page?: number | undefined;
+  /** How many rows a page has. */
   limit?: number | undefined;
+  /** `nextCursor` or `prevCursor` of another page, in place of `page`. */
   cursor?: string | undefined;
+  /** Fields by commas, each with `-` before it for the highest first. */
   sort?: string | undefined;
+  /** Of this project only: its id or name. */
   projectId?: string | undefined;
   environment?: string | undefined;
   deploymentId?: string[] | undefined;
@@ -19,6 +24,7 @@ export interface LogsListParams {
   requestId?: string[] | undefined;
   level?: LogsListLevel[] | undefined;
   source?: LogsListSource[] | undefined;
+  /** A part of the text, in capitals or not. */
   search?: string | undefined;
   /** A date-time, or a date, which is its beginning in UTC. */
   since?: string | undefined;
@@ -27,6 +33,7 @@ export interface LogsListParams {
 }
 
 export interface LogsStreamParams {
+  /** Of this project only: its id or name. */
   projectId?: string | undefined;
   environment?: string | undefined;
   deploymentId?: string[] | undefined;
@@ -35,6 +42,7 @@ export interface LogsStreamParams {
   requestId?: string[] | undefined;
   level?: LogsStreamLevel[] | undefined;
   source?: LogsStreamSource[] | undefined;
+  /** A part of the text, in capitals or not. */
   search?: string | undefined;
   /** A date-time, or a date, which is its beginning in UTC. */
   since?: string | undefined;

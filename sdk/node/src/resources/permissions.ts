@@ -7,19 +7,29 @@ import { Resource } from "../_runtime/resource.js";
 import type { CheckInput, EffectivePermission, PermissionChecks, PermissionInfo } from "../types.js";
 
 export interface PermissionsEffectiveParams {
+  /** Which page, from 1; the first 10,000 rows have numbers. */
   page?: number | undefined;
+  /** How many rows a page has. */
   limit?: number | undefined;
+  /** `nextCursor` or `prevCursor` of another page, in place of `page`. */
   cursor?: string | undefined;
+  /** Fields by commas, each with `-` before it for the highest first. */
   sort?: string | undefined;
+  /** Of this team only. */
   teamId?: string | undefined;
+  /** Of this project only: its id or name. */
   projectId?: string | undefined;
   userId?: string | undefined;
 }
 
 export interface PermissionsListParams {
+  /** Which page, from 1; the first 10,000 rows have numbers. */
   page?: number | undefined;
+  /** How many rows a page has. */
   limit?: number | undefined;
+  /** `nextCursor` or `prevCursor` of another page, in place of `page`. */
   cursor?: string | undefined;
+  /** Fields by commas, each with `-` before it for the highest first. */
   sort?: string | undefined;
 }
 

@@ -12,9 +12,13 @@ export interface ProjectsDeleteParams {
 }
 
 export interface ProjectsListParams {
+  /** Which page, from 1; the first 10,000 rows have numbers. */
   page?: number | undefined;
+  /** How many rows a page has. */
   limit?: number | undefined;
+  /** `nextCursor` or `prevCursor` of another page, in place of `page`. */
   cursor?: string | undefined;
+  /** Fields by commas, each with `-` before it for the highest first. */
   sort?: string | undefined;
   /** A date-time, or a date, which is its beginning in UTC. */
   since?: string | undefined;
@@ -38,8 +42,10 @@ export interface ProjectsListParams {
   updatedAtLt?: string | undefined;
   status?: ProjectsListStatus[] | undefined;
   name?: string | undefined;
+  /** Of this team only. */
   teamId?: string | undefined;
   label?: string[] | undefined;
+  /** A part of the text, in capitals or not. */
   search?: string | undefined;
 }
 

@@ -8,9 +8,13 @@ import { Resource } from "../_runtime/resource.js";
 import type { Role, RoleInput, RolePatch } from "../types.js";
 
 export interface RolesListParams {
+  /** Which page, from 1; the first 10,000 rows have numbers. */
   page?: number | undefined;
+  /** How many rows a page has. */
   limit?: number | undefined;
+  /** `nextCursor` or `prevCursor` of another page, in place of `page`. */
   cursor?: string | undefined;
+  /** Fields by commas, each with `-` before it for the highest first. */
   sort?: string | undefined;
   /** A date-time, or a date, which is its beginning in UTC. */
   since?: string | undefined;
@@ -32,6 +36,7 @@ export interface RolesListParams {
   updatedAtLte?: string | undefined;
   /** A date-time, or a date, which is its beginning in UTC. */
   updatedAtLt?: string | undefined;
+  /** Of this team only. */
   teamId?: string | undefined;
 }
 

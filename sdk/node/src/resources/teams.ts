@@ -12,9 +12,13 @@ export interface TeamsDeleteParams {
 }
 
 export interface TeamsListParams {
+  /** Which page, from 1; the first 10,000 rows have numbers. */
   page?: number | undefined;
+  /** How many rows a page has. */
   limit?: number | undefined;
+  /** `nextCursor` or `prevCursor` of another page, in place of `page`. */
   cursor?: string | undefined;
+  /** Fields by commas, each with `-` before it for the highest first. */
   sort?: string | undefined;
   /** A date-time, or a date, which is its beginning in UTC. */
   since?: string | undefined;
@@ -36,6 +40,7 @@ export interface TeamsListParams {
   updatedAtLte?: string | undefined;
   /** A date-time, or a date, which is its beginning in UTC. */
   updatedAtLt?: string | undefined;
+  /** A part of the text, in capitals or not. */
   search?: string | undefined;
 }
 

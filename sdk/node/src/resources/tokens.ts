@@ -8,9 +8,13 @@ import { Resource } from "../_runtime/resource.js";
 import type { LeakAnswer, LeakReport, RotateInput, Token, TokenInput, TokenPatch, TokenWithSecret, TokensListKind, TokensListStatus } from "../types.js";
 
 export interface TokensListParams {
+  /** Which page, from 1; the first 10,000 rows have numbers. */
   page?: number | undefined;
+  /** How many rows a page has. */
   limit?: number | undefined;
+  /** `nextCursor` or `prevCursor` of another page, in place of `page`. */
   cursor?: string | undefined;
+  /** Fields by commas, each with `-` before it for the highest first. */
   sort?: string | undefined;
   /** A date-time, or a date, which is its beginning in UTC. */
   since?: string | undefined;
@@ -32,10 +36,12 @@ export interface TokensListParams {
   updatedAtLte?: string | undefined;
   /** A date-time, or a date, which is its beginning in UTC. */
   updatedAtLt?: string | undefined;
+  /** Of this project only: its id or name. */
   projectId?: string | undefined;
   status?: TokensListStatus[] | undefined;
   kind?: TokensListKind[] | undefined;
   userId?: string[] | undefined;
+  /** A part of the text, in capitals or not. */
   search?: string | undefined;
 }
 

@@ -36,6 +36,12 @@ class AsyncAuditLogs(AsyncResource):
     ) -> AsyncList[t.AuditCheckpoint]:
         """Signed heads of the chains, newest first, to be kept elsewhere. `teamId=null`: the installation's.
 
+        page: Which page, from 1; the first 10,000 rows have numbers.
+        limit: How many rows a page has.
+        cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+        sort: Fields by commas, each with `-` before it for the highest first.
+        team_id: Of this team only.
+
         Needs the permission `audit:read`.
         """
         return self._list(
@@ -80,6 +86,8 @@ class AsyncAuditLogs(AsyncResource):
         created_at_gt: A date-time, or a date, which is its beginning in UTC.
         created_at_lte: A date-time, or a date, which is its beginning in UTC.
         created_at_lt: A date-time, or a date, which is its beginning in UTC.
+        team_id: Of this team only.
+        project_id: Of this project only: its id or name.
 
         Needs the permission `audit:read`.
         """
@@ -153,12 +161,18 @@ class AsyncAuditLogs(AsyncResource):
     ) -> AsyncList[t.AuditRow]:
         """What was done, by whom, to what: newest first. `teamId=null`: what belongs to no team.
 
+        page: Which page, from 1; the first 10,000 rows have numbers.
+        limit: How many rows a page has.
+        cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+        sort: Fields by commas, each with `-` before it for the highest first.
         since: A date-time, or a date, which is its beginning in UTC.
         until: A date-time, or a date, which is its beginning in UTC.
         created_at_gte: A date-time, or a date, which is its beginning in UTC.
         created_at_gt: A date-time, or a date, which is its beginning in UTC.
         created_at_lte: A date-time, or a date, which is its beginning in UTC.
         created_at_lt: A date-time, or a date, which is its beginning in UTC.
+        team_id: Of this team only.
+        project_id: Of this project only: its id or name.
 
         Needs the permission `audit:read`.
         """
@@ -198,6 +212,8 @@ class AsyncAuditLogs(AsyncResource):
         options: Options | None = None,
     ) -> t.AuditVerification:
         """Compute a chain's hashes again. `teamId=null`: the installation's.
+
+        team_id: Of this team only.
 
         Needs the permission `audit:read`.
         """

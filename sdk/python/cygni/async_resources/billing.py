@@ -30,7 +30,13 @@ class AsyncBilling(AsyncResource):
         sort: str | Omit = OMIT,
         options: Options | None = None,
     ) -> AsyncList[t.Plan]:
-        """List the plans that a team may have: how many requests, and how much of everything else."""
+        """List the plans that a team may have: how many requests, and how much of everything else.
+
+        page: Which page, from 1; the first 10,000 rows have numbers.
+        limit: How many rows a page has.
+        cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+        sort: Fields by commas, each with `-` before it for the highest first.
+        """
         return self._list(
             "/billing/plans",
             "Plan",
@@ -53,7 +59,14 @@ class AsyncBilling(AsyncResource):
         team_id: str | Omit = OMIT,
         options: Options | None = None,
     ) -> AsyncList[t.Quota]:
-        """List what a team has used of what its plan has; every member may ask."""
+        """List what a team has used of what its plan has; every member may ask.
+
+        page: Which page, from 1; the first 10,000 rows have numbers.
+        limit: How many rows a page has.
+        cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+        sort: Fields by commas, each with `-` before it for the highest first.
+        team_id: Of this team only.
+        """
         return self._list(
             "/billing/quotas",
             "Quota",

@@ -119,6 +119,10 @@ class AsyncDeployments(AsyncDeploymentsHelpers):
         """What happened to it, oldest first.
 
         deployment_id: Which deployment: its id.
+        page: Which page, from 1; the first 10,000 rows have numbers.
+        limit: How many rows a page has.
+        cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+        sort: Fields by commas, each with `-` before it for the highest first.
 
         Needs the permission `deployments:read`.
         """
@@ -187,6 +191,10 @@ class AsyncDeployments(AsyncDeploymentsHelpers):
     ) -> AsyncList[t.Deployment]:
         """Deployments, newest first.
 
+        page: Which page, from 1; the first 10,000 rows have numbers.
+        limit: How many rows a page has.
+        cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+        sort: Fields by commas, each with `-` before it for the highest first.
         since: A date-time, or a date, which is its beginning in UTC.
         until: A date-time, or a date, which is its beginning in UTC.
         created_at_gte: A date-time, or a date, which is its beginning in UTC.
@@ -197,6 +205,9 @@ class AsyncDeployments(AsyncDeploymentsHelpers):
         updated_at_gt: A date-time, or a date, which is its beginning in UTC.
         updated_at_lte: A date-time, or a date, which is its beginning in UTC.
         updated_at_lt: A date-time, or a date, which is its beginning in UTC.
+        project_id: Of this project only: its id or name.
+        team_id: Of this team only.
+        search: A part of the text, in capitals or not.
 
         Needs the permission `deployments:read`.
         """
@@ -249,6 +260,10 @@ class AsyncDeployments(AsyncDeploymentsHelpers):
         """What its build and its release command said, oldest first.
 
         deployment_id: Which deployment: its id.
+        page: Which page, from 1; the first 10,000 rows have numbers.
+        limit: How many rows a page has.
+        cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+        sort: Fields by commas, each with `-` before it for the highest first.
 
         Needs the permission `logs:read`.
         """

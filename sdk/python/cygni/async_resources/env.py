@@ -176,6 +176,11 @@ class AsyncEnv(AsyncResource):
     ) -> AsyncList[t.EnvVariable]:
         """List the variables of a project, or those that count in one environment; values of secrets are null.
 
+        project_id: Of this project only: its id or name.
+        page: Which page, from 1; the first 10,000 rows have numbers.
+        limit: How many rows a page has.
+        cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+        sort: Fields by commas, each with `-` before it for the highest first.
         since: A date-time, or a date, which is its beginning in UTC.
         until: A date-time, or a date, which is its beginning in UTC.
         created_at_gte: A date-time, or a date, which is its beginning in UTC.
@@ -186,6 +191,7 @@ class AsyncEnv(AsyncResource):
         updated_at_gt: A date-time, or a date, which is its beginning in UTC.
         updated_at_lte: A date-time, or a date, which is its beginning in UTC.
         updated_at_lt: A date-time, or a date, which is its beginning in UTC.
+        search: A part of the text, in capitals or not.
 
         Needs the permission `env:read`.
         """
@@ -341,6 +347,10 @@ class AsyncEnv(AsyncResource):
         """List the versions of a variable, the newest first, without their values.
 
         env_id: Which env: its id.
+        page: Which page, from 1; the first 10,000 rows have numbers.
+        limit: How many rows a page has.
+        cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+        sort: Fields by commas, each with `-` before it for the highest first.
 
         Needs the permission `env:read`.
         """

@@ -114,6 +114,10 @@ class AsyncGitConnections(AsyncResource):
     ) -> AsyncList[t.GitConnection]:
         """List git connections: how private repositories are reached.
 
+        page: Which page, from 1; the first 10,000 rows have numbers.
+        limit: How many rows a page has.
+        cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+        sort: Fields by commas, each with `-` before it for the highest first.
         since: A date-time, or a date, which is its beginning in UTC.
         until: A date-time, or a date, which is its beginning in UTC.
         created_at_gte: A date-time, or a date, which is its beginning in UTC.
@@ -124,6 +128,7 @@ class AsyncGitConnections(AsyncResource):
         updated_at_gt: A date-time, or a date, which is its beginning in UTC.
         updated_at_lte: A date-time, or a date, which is its beginning in UTC.
         updated_at_lt: A date-time, or a date, which is its beginning in UTC.
+        team_id: Of this team only.
 
         Needs the permission `projects:read`.
         """

@@ -47,6 +47,12 @@ class AsyncLogs(AsyncResource):
     ) -> AsyncList[t.LogLine]:
         """Log lines, newest first: what builds, apps, requests and the platform said.
 
+        page: Which page, from 1; the first 10,000 rows have numbers.
+        limit: How many rows a page has.
+        cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+        sort: Fields by commas, each with `-` before it for the highest first.
+        project_id: Of this project only: its id or name.
+        search: A part of the text, in capitals or not.
         since: A date-time, or a date, which is its beginning in UTC.
         until: A date-time, or a date, which is its beginning in UTC.
 
@@ -94,6 +100,8 @@ class AsyncLogs(AsyncResource):
     ) -> AsyncStream[t.LogLine]:
         """Log lines as they are stored: from now on, from `since`, or after the line of `Last-Event-ID`.
 
+        project_id: Of this project only: its id or name.
+        search: A part of the text, in capitals or not.
         since: A date-time, or a date, which is its beginning in UTC.
         until: A date-time, or a date, which is its beginning in UTC.
 

@@ -91,6 +91,10 @@ class AsyncMembers(AsyncResource):
         """List the members of a team.
 
         team_id: Which team: its id.
+        page: Which page, from 1; the first 10,000 rows have numbers.
+        limit: How many rows a page has.
+        cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+        sort: Fields by commas, each with `-` before it for the highest first.
         since: A date-time, or a date, which is its beginning in UTC.
         until: A date-time, or a date, which is its beginning in UTC.
         created_at_gte: A date-time, or a date, which is its beginning in UTC.
@@ -101,6 +105,7 @@ class AsyncMembers(AsyncResource):
         updated_at_gt: A date-time, or a date, which is its beginning in UTC.
         updated_at_lte: A date-time, or a date, which is its beginning in UTC.
         updated_at_lt: A date-time, or a date, which is its beginning in UTC.
+        search: A part of the text, in capitals or not.
 
         Needs the permission `members:read`.
         """

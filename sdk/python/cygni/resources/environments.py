@@ -121,6 +121,10 @@ class Environments(Resource):
         """List the environments of a project.
 
         project_id: Which project: its id or name.
+        page: Which page, from 1; the first 10,000 rows have numbers.
+        limit: How many rows a page has.
+        cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+        sort: Fields by commas, each with `-` before it for the highest first.
 
         Needs the permission `projects:read`.
         """

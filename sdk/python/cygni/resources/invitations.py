@@ -140,6 +140,10 @@ class Invitations(Resource):
         """List the invitations to a team.
 
         team_id: Which team: its id.
+        page: Which page, from 1; the first 10,000 rows have numbers.
+        limit: How many rows a page has.
+        cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+        sort: Fields by commas, each with `-` before it for the highest first.
         since: A date-time, or a date, which is its beginning in UTC.
         until: A date-time, or a date, which is its beginning in UTC.
         created_at_gte: A date-time, or a date, which is its beginning in UTC.

@@ -56,7 +56,15 @@ class Permissions(Resource):
         user_id: str | Omit = OMIT,
         options: Options | None = None,
     ) -> Pager[t.EffectivePermission]:
-        """List what you, or a member, may do in a team or on a project, and what gives it."""
+        """List what you, or a member, may do in a team or on a project, and what gives it.
+
+        page: Which page, from 1; the first 10,000 rows have numbers.
+        limit: How many rows a page has.
+        cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+        sort: Fields by commas, each with `-` before it for the highest first.
+        team_id: Of this team only.
+        project_id: Of this project only: its id or name.
+        """
         return self._list(
             "/permissions/effective",
             "EffectivePermission",
@@ -81,7 +89,13 @@ class Permissions(Resource):
         sort: str | Omit = OMIT,
         options: Options | None = None,
     ) -> Pager[t.PermissionInfo]:
-        """List every permission there is, and what it is for."""
+        """List every permission there is, and what it is for.
+
+        page: Which page, from 1; the first 10,000 rows have numbers.
+        limit: How many rows a page has.
+        cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+        sort: Fields by commas, each with `-` before it for the highest first.
+        """
         return self._list(
             "/permissions",
             "PermissionInfo",

@@ -8,6 +8,12 @@ module Cygni
     class AuditLogs < Resource
       # Signed heads of the chains, newest first, to be kept elsewhere. `teamId=null`: the installation's.
       #
+      # page: Which page, from 1; the first 10,000 rows have numbers.
+      # limit: How many rows a page has.
+      # cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+      # sort: Fields by commas, each with `-` before it for the highest first.
+      # team_id: Of this team only.
+      #
       # Needs the permission `audit:read`.
       def checkpoints(page: OMIT, limit: OMIT, cursor: OMIT, sort: OMIT, team_id: OMIT, options: {})
         ask_page("/audit-logs/checkpoints", Models::AuditCheckpoint, {
@@ -27,6 +33,8 @@ module Cygni
       # created_at_gt: A date-time, or a date, which is its beginning in UTC.
       # created_at_lte: A date-time, or a date, which is its beginning in UTC.
       # created_at_lt: A date-time, or a date, which is its beginning in UTC.
+      # team_id: Of this team only.
+      # project_id: Of this project only: its id or name.
       #
       # Needs the permission `audit:read`.
       def export(
@@ -91,12 +99,18 @@ module Cygni
 
       # What was done, by whom, to what: newest first. `teamId=null`: what belongs to no team.
       #
+      # page: Which page, from 1; the first 10,000 rows have numbers.
+      # limit: How many rows a page has.
+      # cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+      # sort: Fields by commas, each with `-` before it for the highest first.
       # since: A date-time, or a date, which is its beginning in UTC.
       # until: A date-time, or a date, which is its beginning in UTC.
       # created_at_gte: A date-time, or a date, which is its beginning in UTC.
       # created_at_gt: A date-time, or a date, which is its beginning in UTC.
       # created_at_lte: A date-time, or a date, which is its beginning in UTC.
       # created_at_lt: A date-time, or a date, which is its beginning in UTC.
+      # team_id: Of this team only.
+      # project_id: Of this project only: its id or name.
       #
       # Needs the permission `audit:read`.
       def list(
@@ -145,6 +159,8 @@ module Cygni
       end
 
       # Compute a chain's hashes again. `teamId=null`: the installation's.
+      #
+      # team_id: Of this team only.
       #
       # Needs the permission `audit:read`.
       def verify(team_id: OMIT, from_seq: OMIT, to_seq: OMIT, options: {})

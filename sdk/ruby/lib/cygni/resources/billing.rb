@@ -7,6 +7,11 @@ module Cygni
     # Made by the client: client.billing.
     class Billing < Resource
       # List the plans that a team may have: how many requests, and how much of everything else.
+      #
+      # page: Which page, from 1; the first 10,000 rows have numbers.
+      # limit: How many rows a page has.
+      # cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+      # sort: Fields by commas, each with `-` before it for the highest first.
       def plans(page: OMIT, limit: OMIT, cursor: OMIT, sort: OMIT, options: {})
         ask_page("/billing/plans", Models::Plan, {
           "page" => page,
@@ -17,6 +22,12 @@ module Cygni
       end
 
       # List what a team has used of what its plan has; every member may ask.
+      #
+      # page: Which page, from 1; the first 10,000 rows have numbers.
+      # limit: How many rows a page has.
+      # cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+      # sort: Fields by commas, each with `-` before it for the highest first.
+      # team_id: Of this team only.
       def quotas(page: OMIT, limit: OMIT, cursor: OMIT, sort: OMIT, team_id: OMIT, options: {})
         ask_page("/billing/quotas", Models::Quota, {
           "page" => page,

@@ -76,6 +76,10 @@ module Cygni
       # What happened to it, oldest first.
       #
       # deployment_id: Which deployment: its id.
+      # page: Which page, from 1; the first 10,000 rows have numbers.
+      # limit: How many rows a page has.
+      # cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+      # sort: Fields by commas, each with `-` before it for the highest first.
       #
       # Needs the permission `deployments:read`.
       def events(deployment_id, page: OMIT, limit: OMIT, cursor: OMIT, sort: OMIT, options: {})
@@ -103,6 +107,10 @@ module Cygni
 
       # Deployments, newest first.
       #
+      # page: Which page, from 1; the first 10,000 rows have numbers.
+      # limit: How many rows a page has.
+      # cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+      # sort: Fields by commas, each with `-` before it for the highest first.
       # since: A date-time, or a date, which is its beginning in UTC.
       # until: A date-time, or a date, which is its beginning in UTC.
       # created_at_gte: A date-time, or a date, which is its beginning in UTC.
@@ -113,6 +121,9 @@ module Cygni
       # updated_at_gt: A date-time, or a date, which is its beginning in UTC.
       # updated_at_lte: A date-time, or a date, which is its beginning in UTC.
       # updated_at_lt: A date-time, or a date, which is its beginning in UTC.
+      # project_id: Of this project only: its id or name.
+      # team_id: Of this team only.
+      # search: A part of the text, in capitals or not.
       #
       # Needs the permission `deployments:read`.
       def list(
@@ -177,6 +188,10 @@ module Cygni
       # What its build and its release command said, oldest first.
       #
       # deployment_id: Which deployment: its id.
+      # page: Which page, from 1; the first 10,000 rows have numbers.
+      # limit: How many rows a page has.
+      # cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+      # sort: Fields by commas, each with `-` before it for the highest first.
       #
       # Needs the permission `logs:read`.
       def logs(deployment_id, page: OMIT, limit: OMIT, cursor: OMIT, sort: OMIT, step: OMIT, options: {})

@@ -76,6 +76,10 @@ module Cygni
       # List the environments of a project.
       #
       # project_id: Which project: its id or name.
+      # page: Which page, from 1; the first 10,000 rows have numbers.
+      # limit: How many rows a page has.
+      # cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+      # sort: Fields by commas, each with `-` before it for the highest first.
       #
       # Needs the permission `projects:read`.
       def list(project_id, page: OMIT, limit: OMIT, cursor: OMIT, sort: OMIT, options: {})

@@ -63,12 +63,18 @@ module Cygni
 
       # List grants that hold: roles on single projects.
       #
+      # page: Which page, from 1; the first 10,000 rows have numbers.
+      # limit: How many rows a page has.
+      # cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+      # sort: Fields by commas, each with `-` before it for the highest first.
       # since: A date-time, or a date, which is its beginning in UTC.
       # until: A date-time, or a date, which is its beginning in UTC.
       # created_at_gte: A date-time, or a date, which is its beginning in UTC.
       # created_at_gt: A date-time, or a date, which is its beginning in UTC.
       # created_at_lte: A date-time, or a date, which is its beginning in UTC.
       # created_at_lt: A date-time, or a date, which is its beginning in UTC.
+      # team_id: Of this team only.
+      # project_id: Of this project only: its id or name.
       #
       # Needs the permission `roles:read`.
       def list(

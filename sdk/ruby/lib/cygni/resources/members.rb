@@ -38,6 +38,10 @@ module Cygni
       # List the members of a team.
       #
       # team_id: Which team: its id.
+      # page: Which page, from 1; the first 10,000 rows have numbers.
+      # limit: How many rows a page has.
+      # cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+      # sort: Fields by commas, each with `-` before it for the highest first.
       # since: A date-time, or a date, which is its beginning in UTC.
       # until: A date-time, or a date, which is its beginning in UTC.
       # created_at_gte: A date-time, or a date, which is its beginning in UTC.
@@ -48,6 +52,7 @@ module Cygni
       # updated_at_gt: A date-time, or a date, which is its beginning in UTC.
       # updated_at_lte: A date-time, or a date, which is its beginning in UTC.
       # updated_at_lt: A date-time, or a date, which is its beginning in UTC.
+      # search: A part of the text, in capitals or not.
       #
       # Needs the permission `members:read`.
       def list(

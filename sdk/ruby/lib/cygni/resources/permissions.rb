@@ -22,6 +22,13 @@ module Cygni
       end
 
       # List what you, or a member, may do in a team or on a project, and what gives it.
+      #
+      # page: Which page, from 1; the first 10,000 rows have numbers.
+      # limit: How many rows a page has.
+      # cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+      # sort: Fields by commas, each with `-` before it for the highest first.
+      # team_id: Of this team only.
+      # project_id: Of this project only: its id or name.
       def effective(
         page: OMIT,
         limit: OMIT,
@@ -44,6 +51,11 @@ module Cygni
       end
 
       # List every permission there is, and what it is for.
+      #
+      # page: Which page, from 1; the first 10,000 rows have numbers.
+      # limit: How many rows a page has.
+      # cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+      # sort: Fields by commas, each with `-` before it for the highest first.
       def list(page: OMIT, limit: OMIT, cursor: OMIT, sort: OMIT, options: {})
         ask_page("/permissions", Models::PermissionInfo, {
           "page" => page,

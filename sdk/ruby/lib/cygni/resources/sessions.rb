@@ -46,6 +46,10 @@ module Cygni
 
       # List your sessions that are active, newest first.
       #
+      # page: Which page, from 1; the first 10,000 rows have numbers.
+      # limit: How many rows a page has.
+      # cursor: `nextCursor` or `prevCursor` of another page, in place of `page`.
+      # sort: Fields by commas, each with `-` before it for the highest first.
       # since: A date-time, or a date, which is its beginning in UTC.
       # until: A date-time, or a date, which is its beginning in UTC.
       # created_at_gte: A date-time, or a date, which is its beginning in UTC.
