@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"iter"
 	"reflect"
 	"strings"
@@ -41,6 +42,12 @@ func operate(ctx context.Context, client *cygni.Client, each call, result object
 
 func answer(out []reflect.Value, take string, result object) error {
 	if err, failed := out[1].Interface().(error); failed {
+		return err
+	}
+	if content, isBytes := out[0].Interface().(io.ReadCloser); isBytes {
+		defer content.Close()
+		read, err := io.ReadAll(content)
+		result["text"] = string(read)
 		return err
 	}
 	response, isResponse := out[0].Interface().(*cygni.Response)

@@ -47,6 +47,10 @@ const takers = {
       Object.assign(report, { end: made.end, lastEventId: made.lastEventId });
     }
   },
+  async bytes(made, report) {
+    report.text = "";
+    for await (const piece of made) report.text += new TextDecoder().decode(piece);
+  },
   async raw(made) {
     const raw = await made;
     const { status, text, requestId } = raw;

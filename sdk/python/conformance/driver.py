@@ -119,6 +119,10 @@ def take(client: CygniClient | None, asked: dict[str, Any], result: dict[str, An
             result["pages"] = [[plain(item) for item in page.items] for page in method(*ids, **given).pages()]
         case "stream":
             read_stream(method(*ids, **given), result)
+        case "bytes":
+            result["text"] = ""
+            for piece in method(*ids, **given):
+                result["text"] += piece.decode()
         case "raw":
             raw = method(*ids, **given)
             headers = {name.lower(): value for name, value in raw.headers.items()}

@@ -70,6 +70,11 @@ def operate(client, asked, given, options, result)
   noun, verb = asked["call"].split(".").map { |name| snake(name) }
   given[:last_event_id] = options.delete(:last_event_id) if options.key?(:last_event_id)
   given[:options] = options unless options.empty?
+  if kind == "bytes"
+    result["text"] = +""
+    client.public_send(noun).public_send(verb, **given) { |piece| result["text"] << piece.force_encoding("UTF-8") }
+    return
+  end
   found = (kind == "raw" ? client.raw : client).public_send(noun).public_send(verb, *asked.fetch("ids", []), **given)
   case kind
   when "value"
