@@ -2,7 +2,7 @@
 
 import pytest
 
-from cygnid.resources.deployments.steps.advice import advice
+from cygnid.resources.deployments.steps.advice import advice, telling
 
 SAYS = {
     "no program": (["/bin/sh: 1: python: not found"], "The program python is not there"),
@@ -44,6 +44,10 @@ SAYS = {
     "cargo's lock": (
         ["error: the lock file /app/Cargo.lock needs to be updated but --locked was passed"],
         "Cargo.lock",
+    ),
+    "cargo's lock that is missing": (
+        ["error: cannot create the lock file /app/Cargo.lock because --locked was passed to prevent this"],
+        "generate-lockfile",
     ),
     "go.sum": (["main.go:3:8: missing go.sum entry for module providing package x"], "go mod tidy"),
     "bundler's platform": (['Your bundle only supports platforms ["arm64-darwin-23"]'], "--add-platform"),
@@ -98,3 +102,12 @@ SILENT = {
 @pytest.mark.parametrize("lines", SILENT.values(), ids=SILENT)
 def test_nothing_is_guessed(lines: list[str]) -> None:
     assert advice(lines) is None
+
+
+def test_the_lines_that_are_shown_hold_the_reason() -> None:
+    lines = [f"line {number}" for number in range(100)]
+    assert telling(lines, None) == lines[80:]
+    assert telling(lines, 95) == lines[80:]
+    assert telling(lines, 30) == lines[28:48]
+    assert telling(lines[:5], 0) == lines[:5]
+    assert telling([], None) == []

@@ -103,6 +103,9 @@ _REASONS = (
         "The lock file is older than package.json: run `yarn install` and commit yarn.lock.",
     ),
     _reason(
+        r"cannot create the lock file", "There is no lock file: run `cargo generate-lockfile` and commit Cargo.lock."
+    ),
+    _reason(
         r"(?:the lock file .* needs to be updated|cannot update the lock file)",
         "The lock file is older than Cargo.toml: run `cargo update --workspace` and commit Cargo.lock.",
     ),
@@ -203,14 +206,28 @@ _NO_KEY = re.compile(r"KeyError: '([A-Za-z_][A-Za-z0-9_]*)'")
 
 def advice(lines: Sequence[str]) -> str | None:
     """A next step, where the last lines leave no doubt about the reason; the last reason counts."""
+    found = reason(lines)
+    return None if found is None else found[1]
+
+
+def reason(lines: Sequence[str]) -> tuple[int, str] | None:
+    """(which line says why, the next step), likewise."""
     for index in range(len(lines) - 1, -1, -1):
         line = lines[index]
-        for reason in _REASONS:
-            if found := reason.says.search(line):
-                return reason.then.format(*(found[0], *found.groups()), header=_package(found))
+        for known in _REASONS:
+            if found := known.says.search(line):
+                return index, known.then.format(*(found[0], *found.groups()), header=_package(found))
         if (found := _NO_KEY.search(line)) and _ENVIRONMENT.search("\n".join(lines[max(0, index - 5) : index])):
-            return f"It needs the variable {found[1]}: cygni env set {found[1]}=…, then deploy again."
+            return index, f"It needs the variable {found[1]}: cygni env set {found[1]}=…, then deploy again."
     return None
+
+
+def telling(lines: Sequence[str], index: int | None, *, count: int = 20) -> Sequence[str]:
+    """So many lines for people: the last ones, or those from shortly before the line that says why, where a tool
+    printed its whole manual after it."""
+    last = max(0, len(lines) - count)
+    first = last if index is None else min(last, max(0, index - 2))
+    return lines[first : first + count]
 
 
 def _package(header: re.Match[str]) -> str:

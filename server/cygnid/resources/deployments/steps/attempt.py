@@ -23,7 +23,7 @@ from cygnid.resources.deployments.schemas import (
     StepName,
     StepStatus,
 )
-from cygnid.resources.deployments.steps.advice import advice
+from cygnid.resources.deployments.steps.advice import reason, telling
 from cygnid.resources.env import queries as env
 from cygnid.resources.logs import actions as logs
 from cygnid.resources.logs.lines import Mask, excerpt
@@ -34,6 +34,8 @@ LOGGED: tuple[StepName, ...] = ("source", "build", "release")
 """The steps that have a log of their own; what instances print is theirs."""
 _TELLING: tuple[FailureCode, ...] = ("build_error", "start_crash", "release_command_failed", "health_check_failed")
 """Failures whose reason is in what programs print."""
+_LOOKED_AT = 120
+"""Last lines in which the reason is looked for: npm prints a hundred lines of usage after it."""
 
 
 class StepFailed(Exception):
@@ -168,14 +170,15 @@ class Attempt:
         """For people, with the last lines of the step, masked."""
         async with read(self.backends.pool) as reader:
             secrets = await env.secret_values(reader, self.backends.secrets, self.project.id)
-        lines = await asyncio.to_thread(excerpt, [self.log(step), *failed.files], secrets)
+        lines = await asyncio.to_thread(excerpt, [self.log(step), *failed.files], secrets, _LOOKED_AT)
         mask = Mask(secrets)
-        hint = (advice(lines) if failed.code in _TELLING else None) or failed.hint
+        index, advised = (reason(lines) if failed.code in _TELLING else None) or (None, None)
+        hint = advised or failed.hint
         return DeploymentFailure(
             code=failed.code,
             step=step,
             message=mask(failed.message),
             hint=mask(hint),
-            log_excerpt=lines,
+            log_excerpt=list(telling(lines, index)),
             doc_url=f"/docs/api/reference#{failed.code}",
         )
