@@ -1,11 +1,14 @@
 """What a build left becomes what is kept: the right folder, without secrets, sealed."""
 
+import os
 from pathlib import Path
 
 from cygnid.build.base import BuildFailed, BuildRequest, Plan
-from cygnid.build.detect.languages import LANGUAGES
+from cygnid.build.detect.languages import LANGUAGES, recipe_of
+from cygnid.build.patterns import matches
 from cygnid.build.process_spec import dependency_folders, installed_folders, mount_points
 from cygnid.build.seal import finish_static, refuse_secrets, seal
+from cygnid.build.threads import go_on
 
 DEPENDENCIES = tuple(sorted({folder for language in LANGUAGES if (folder := language.recipe.dependencies)}))
 """Names of the folders that hold installations."""
@@ -22,6 +25,7 @@ def finish(plan: Plan, request: BuildRequest, work: Path, clock: Path) -> tuple[
         refuse_secrets(release, request.secrets)
         finish_static(release, clock)
     else:
+        _leave_sources(plan, release)
         refuse_secrets(release, request.secrets)
     fallback = plan.fallback if plan.fallback and (release / plan.fallback).is_file() else None
     return seal(release, for_overlay=plan.kind != "static"), fallback
@@ -42,6 +46,22 @@ def finish_shared(plan: Plan, request: BuildRequest, work: Path) -> None:
         refuse_secrets(folder, request.secrets)
     seal(work)
     work.chmod(0o711)
+
+
+def _leave_sources(plan: Plan, release: Path) -> None:
+    """Remove what was there for building alone."""
+    root = release / plan.root
+    if not recipe_of(plan.language).not_released or not _is_folder_in(release, root):
+        return
+    root = root.resolve()
+    files = [os.path.relpath(Path(folder, name), root) for folder, _, names in os.walk(root) for name in names]
+    for name in matches(recipe_of(plan.language).not_released, files):
+        go_on()
+        (root / name).unlink()
+        for folder in (root / name).parents:
+            if folder == root or any(folder.iterdir()):
+                break
+            folder.rmdir()
 
 
 def _take_output(plan: Plan, work: Path) -> None:

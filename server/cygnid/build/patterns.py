@@ -2,7 +2,7 @@
 
 import fnmatch
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 MOST = 100
 LONGEST = 1024
@@ -20,7 +20,12 @@ def problem(pattern: str) -> str:
 
 
 def first_match(patterns: Sequence[str], paths: Iterable[str]) -> str | None:
-    """The first of the paths of files that the patterns name. Of those that match, the last decides; one that begins
+    """The first that `matches` finds."""
+    return next(matches(patterns, paths), None)
+
+
+def matches(patterns: Sequence[str], paths: Iterable[str]) -> Iterator[str]:
+    """Those of the paths of files that the patterns name. Of those that match, the last decides; one that begins
     with `!` takes away, and where the list begins with one, everything is named beforehand."""
     rules = [_Rule(pattern) for pattern in patterns]
     before = bool(rules) and rules[0].takes_away
@@ -28,8 +33,7 @@ def first_match(patterns: Sequence[str], paths: Iterable[str]) -> str | None:
         parts = path.split("/")
         deciding = next((rule for rule in reversed(rules) if rule.matches(parts)), None)
         if before if deciding is None else not deciding.takes_away:
-            return path
-    return None
+            yield path
 
 
 class _Rule:

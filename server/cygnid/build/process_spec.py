@@ -120,12 +120,14 @@ def search_path(plan: Plan, *toolchains: Toolchain) -> str:
     return ":".join(dict.fromkeys((*folders, *_SYSTEM_PATH)))
 
 
-def _filled(texts: Mapping[str, str], plan: Plan, toolchain: Toolchain | None) -> dict[str, str]:
-    return {name: _fill(text, plan, toolchain) for name, text in texts.items()}
+def _filled(
+    texts: Mapping[str, str], plan: Plan, toolchain: Toolchain | None, heap_mb: int | None = None
+) -> dict[str, str]:
+    return {name: _fill(text, plan, toolchain, heap_mb) for name, text in texts.items()}
 
 
-def _fill(text: str, plan: Plan, toolchain: Toolchain | None) -> str:
-    where = {"root": app_root(plan), "home": install_home(plan), "cache": CACHE}
+def _fill(text: str, plan: Plan, toolchain: Toolchain | None, heap_mb: int | None = None) -> str:
+    where = {"root": app_root(plan), "home": install_home(plan), "cache": CACHE, "heap_mb": heap_mb}
     return text.format_map({**where, "toolchain": str(toolchain.root) if toolchain else ""})
 
 
@@ -265,9 +267,10 @@ class Corner:
             "CYGNI": "1",
             "CYGNI_PROJECT_ID": self.request.project_id,
         }
+        heap_mb = self.limits.memory_mb * 3 // 4
         for tool in self.tools:
-            env |= _filled(recipe_of(tool.language).build_env, self.plan, tool)
-        env |= _filled(recipe_of(self.plan.language).build_env, self.plan, self.toolchain)
+            env |= _filled(recipe_of(tool.language).build_env, self.plan, tool, heap_mb)
+        env |= _filled(recipe_of(self.plan.language).build_env, self.plan, self.toolchain, heap_mb)
         return {**env, **self.build_env, **self.plan.env, **self.request.env}
 
 

@@ -87,6 +87,21 @@ def test_a_library_of_go_says_what_is_missing() -> None:
         ({"index.php": ""}, "php-8.2.36"),
         ({"index.php": "", "composer.json": '{"require": {"php": "^7.2"}}'}, "php-7.4.33"),
         ({"index.php": "", "composer.json": '{"require": {"php": "~8.1 | ^9"}}'}, "php-8.2.36"),
+        ({"index.php": "", "composer.json": '{"config": {"platform": {"php": "7.4.1"}}}'}, "php-7.4.33"),
+        (
+            {
+                "index.php": "",
+                "composer.json": '{"require": {"php": ">=7"}, "config": {"platform": {"php": "7.4"}}}',
+            },
+            "php-7.4.33",
+        ),
+        (
+            {
+                "index.php": "",
+                "composer.json": '{"require": {"php": ">=8"}, "config": {"platform": {"php": "8.0.2"}}}',
+            },
+            "php-8.2.36",
+        ),
         ({"hugo.toml": ""}, "hugo-0.111.3"),
     ],
 )
@@ -232,3 +247,29 @@ def test_a_file_that_cannot_be_read_is_named(name: str) -> None:
     with pytest.raises(BuildFailed, match=name) as caught:
         plan({name: "{["})
     assert caught.value.code == "source_invalid"
+
+
+@pytest.mark.parametrize(
+    ("files", "lacks"),
+    [
+        ({"composer.json": '{"require": {"a/b": "1"}}', "composer.lock": '{"packages": [{"name": "a/c"}]}'}, "a/b"),
+        ({"composer.json": '{"require": {"a/b": "1"}}', "composer.lock": '{"packages": [{"name": "A/b"}]}'}, None),
+        (
+            {
+                "composer.json": '{"require": {"a/b": "1"}}',
+                "composer.lock": '{"packages": [{"name": "a/c", "replace": {"a/b": "*"}}]}',
+            },
+            None,
+        ),
+        ({"Gemfile": 'gem "puma"\ngem "rack"\n', "Gemfile.lock": "GEM\n\nDEPENDENCIES\n  rack (~> 3)!\n"}, "puma"),
+        ({"Gemfile": 'gem "puma"\n', "Gemfile.lock": "DEPENDENCIES\n  puma!\n\nBUNDLED WITH\n  2.5\n"}, None),
+        ({"Gemfile": 'gem "puma" if ENV["A"]\n', "Gemfile.lock": "DEPENDENCIES\n  rack\n"}, None),
+    ],
+)
+def test_a_lock_that_lacks_what_is_asked_for_is_refused(files: dict[str, str], lacks: str | None) -> None:
+    files = {**files, "Procfile": "web: x"}
+    if lacks is None:
+        assert plan(files).install_command
+        return
+    with pytest.raises(BuildFailed, match=f"asks for {lacks}, which"):
+        plan(files)

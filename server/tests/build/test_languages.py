@@ -31,6 +31,10 @@ async def test_the_example_answers(shop: Workshop, name: str) -> None:
     if artifact.kind == "static":
         assert hello(name) in (artifact.path / "index.html").read_text()
         return
+    if artifact.plan.language in ("go", "rust"):
+        left = sorted(path.relative_to(artifact.path).parts[0] for path in artifact.path.rglob("*") if path.is_file())
+        assert "bin" in left
+        assert not {"main.go", "go.mod", "src"} & set(left), left
     (web,) = artifact.plan.processes
     assert hello(name) in await run_release(shop, artifact, f"({web.command}) & /usr/bin/python3 -c '{GET}'; kill $!")
 

@@ -106,6 +106,7 @@ LANGUAGE = Language(
             "CGO_ENABLED": "0",
         },
         caches=("go-mod", "go-build"),
+        not_released=("*.go", "/go.mod", "/go.sum", "/vendor/"),
         runs_alone=True,
     ),
 )

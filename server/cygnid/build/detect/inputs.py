@@ -71,3 +71,11 @@ def first_word(files: Files, name: str) -> str | None:
 def web_program(programs: Sequence[str], own: str) -> str:
     """The one of several programs that is most likely the web process: the project's own name, else a usual name."""
     return next((name for name in (own, *_WEB_NAMES) if name in programs), programs[0])
+
+
+def lacking(manifest: str, name: str, lock: str, command: str) -> BuildFailed:
+    return BuildFailed(
+        "source_invalid",
+        f"{manifest} asks for {name}, which {lock} does not have: one is older than the other.",
+        hint=f"Run `{command}`, commit both files, and deploy again.",
+    )

@@ -116,7 +116,7 @@ def share_nothing(_installing: Installing) -> Sequence[Download]:
 class Recipe:
     """How builds and releases of a language are furnished. In the texts of `path`, `env` and `build_env`, {root} is
     the app's folder as the release sees it, {home} that of its workspace or else the same, {toolchain} the toolchain's
-    and {cache} the folder that holds `caches`."""
+    and {cache} the folder that holds `caches`; in `build_env`, {heap_mb} is three quarters of a build's memory."""
 
     dependencies: str | None = None
     """The folder of the app's that an installation is in; those that releases share are mounted there, read-only."""
@@ -135,6 +135,8 @@ class Recipe:
     """Pure: what of `caches` every project may have, since the platform can check it by its hash."""
     scratch: tuple[str, ...] = ()
     """Folders inside of `dependencies` that tools write to even when they only build."""
+    not_released: tuple[str, ...] = ()
+    """Patterns of what is in the app's folder for building alone, as in .gitignore."""
     runs_alone: bool = False
     """What is built needs no toolchain to run."""
 

@@ -234,6 +234,8 @@ LANGUAGE = Language(
             "YARN_IGNORE_PATH": "1",  # a berry in the source is installed like all others
         },
         build_env={
+            # Node sees the machine's memory, and would collect nothing before the build is out of its own
+            "NODE_OPTIONS": "--max-old-space-size={heap_mb}",
             "npm_config_cache": "{cache}/npm",
             "npm_config_update_notifier": "false",
             "npm_config_fund": "false",

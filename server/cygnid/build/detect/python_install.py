@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from cygnid.build.detect.inputs import lacking
 from cygnid.build.detect.language import MADE, Look
 from cygnid.build.detect.python_locks import (
     Locked,
@@ -14,7 +15,6 @@ from cygnid.build.detect.python_locks import (
     direct_reference,
     from_pipenv,
     from_poetry,
-    lacking,
     normal,
     pep440,
     read_toml,

@@ -11,6 +11,7 @@ from packaging.markers import InvalidMarker, Marker
 from packaging.requirements import InvalidRequirement, Requirement
 
 from cygnid.build.base import BuildFailed
+from cygnid.build.detect.inputs import lacking
 from cygnid.build.detect.versions import matches_python, parse
 
 Table = dict[str, Any]
@@ -232,11 +233,3 @@ def _specifier(text: str) -> str:
         above = [*numbers[: keep - 1], numbers[keep - 1] + 1]
         return f">={base},<{'.'.join(map(str, above))}"
     return f"{operator or '=='}{base}{star}"
-
-
-def lacking(manifest: str, name: str, lock: str, command: str) -> BuildFailed:
-    return BuildFailed(
-        "source_invalid",
-        f"{manifest} asks for {name}, which {lock} does not have: one is older than the other.",
-        hint=f"Run `{command}`, commit both files, and deploy again.",
-    )

@@ -3,7 +3,7 @@
 import re
 
 from cygnid.build.detect.files import Files
-from cygnid.build.detect.inputs import any_version, first_word, key_of
+from cygnid.build.detect.inputs import any_version, first_word, key_of, lacking
 from cygnid.build.detect.language import Found, Language, Look, Recipe
 from cygnid.build.detect.versions import Version, Wish, choose, matches_python, settle, tool_version
 
@@ -35,6 +35,8 @@ def detect(look: Look) -> Found | None:
             inputs, notes = (), (*notes, "Gems come from vendor/cache: installed at each build.")
         else:
             key = key_of(files, inputs)
+        if lock is not None and (gem := _unlocked(gemfile, lock)):
+            raise lacking("Gemfile", gem, "Gemfile.lock", "bundle lock")
         if lock is None:
             notes = (*notes, "There is no Gemfile.lock: versions may differ from one installation to the next.")
     framework, web, unstartable = _start(files, gems, script)
@@ -85,6 +87,16 @@ def matches_gem(version: Version, text: str) -> bool:
     """Requirements of RubyGems: `~> 3.1` is what PEP 440 writes as `~= 3.1`."""
     parts = [re.sub(r"^=\s*", "==", part.strip().replace("~>", "~=")) for part in text.split(",")]
     return matches_python(version, ",".join(re.sub(r"\s+", "", part) for part in parts))
+
+
+def _unlocked(gemfile: str, lock: str) -> str | None:
+    """A gem that a frozen installation would stop at. A Gemfile that decides by itself is left to Bundler."""
+    block = re.search(r"(?m)^DEPENDENCIES\n((?:  .*\n?)*)", lock)
+    if block is None or re.search(r"\b(if|unless|case|each|eval_gemfile|ENV)\b|^\s*gemspec\b", gemfile, re.MULTILINE):
+        return None
+    locked = set(re.findall(r"(?m)^  ([\w.-]+)", block[1]))
+    named: list[str] = re.findall(r"""(?m)^\s*gem\s*\(?\s*["']([\w.-]+)["']""", gemfile)
+    return next((gem for gem in named if gem not in locked), None)
 
 
 def _gems(gemfile: str, lock: str) -> set[str]:

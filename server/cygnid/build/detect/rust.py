@@ -115,6 +115,7 @@ LANGUAGE = Language(
             "CARGO_TERM_COLOR": "never",
         },
         caches=("cargo", "cargo-target"),
+        not_released=("*.rs", "/target/"),
         runs_alone=True,
     ),
 )
