@@ -253,6 +253,17 @@ type MemberPatch struct {
 	Role *string `json:"role"`
 }
 
+// OidcFinishInput is what the API is sent.
+type OidcFinishInput struct {
+	Code  string `json:"code"`
+	State string `json:"state"`
+}
+
+// OidcStartInput is what the API is sent.
+type OidcStartInput struct {
+	RedirectUri string `json:"redirectUri"`
+}
+
 // PasswordInput is what the API is sent.
 type PasswordInput struct {
 	// 12 to 128 characters of any kind.

@@ -1239,6 +1239,32 @@ func (m Member) MarshalJSON() ([]byte, error) {
 
 func (m *Member) setLastResponse(response *Response) { m.LastResponse = response }
 
+// OidcStart is what the API answers.
+type OidcStart struct {
+	AuthorizationURL string    `json:"authorizationUrl"`
+	State            string    `json:"state"`
+	ExpiresAt        time.Time `json:"expiresAt"`
+
+	// Extra are the fields that this version does not know.
+	Extra map[string]json.RawMessage `json:"-"`
+	// LastResponse is the answer that this came with; nil inside of another model or of a list.
+	LastResponse *Response `json:"-"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
+func (m *OidcStart) UnmarshalJSON(data []byte) error {
+	type plain OidcStart
+	return decodeModel(data, (*plain)(m), &m.Extra)
+}
+
+// MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
+func (m OidcStart) MarshalJSON() ([]byte, error) {
+	type plain OidcStart
+	return encodeModel(plain(m), m.Extra)
+}
+
+func (m *OidcStart) setLastResponse(response *Response) { m.LastResponse = response }
+
 // OtherDeployment is what the API answers.
 //
 // Of a redeploy without its source, a promotion, a rollback, a restart: whose artifact it takes.

@@ -82,6 +82,14 @@ func (s *AuthService) EnrollTwoFactor(ctx context.Context, body TwoFactorEnrollI
 	return ask[TwoFactorEnrollment](ctx, s.core, "POST", at("/v1/auth/two-factor/enroll"), RequestParams{Body: body}, options)
 }
 
+// FinishOidc
+// Sign in with what the provider sent back: the answer is a session of twelve hours.
+//
+// POST /v1/auth/oidc/{provider}/finish
+func (s *AuthService) FinishOidc(ctx context.Context, provider string, body OidcFinishInput, options ...CallOption) (*TokenWithSecret, error) {
+	return ask[TokenWithSecret](ctx, s.core, "POST", at("/v1/auth/oidc/{}/finish", provider), RequestParams{Body: body}, options)
+}
+
 // Login
 // Sign in with a password: the answer is a session of twelve hours.
 //
@@ -120,4 +128,12 @@ func (s *AuthService) Register(ctx context.Context, body RegisterInput, options 
 // POST /v1/auth/password-reset
 func (s *AuthService) RequestPasswordReset(ctx context.Context, body PasswordResetInput, options ...CallOption) (*Response, error) {
 	return s.core.request(ctx, "POST", at("/v1/auth/password-reset"), RequestParams{Body: body}, options)
+}
+
+// StartOidc
+// Begin to sign in by a provider: send the browser to `authorizationUrl`, and keep `state` to compare.
+//
+// POST /v1/auth/oidc/{provider}/start
+func (s *AuthService) StartOidc(ctx context.Context, provider string, body OidcStartInput, options ...CallOption) (*OidcStart, error) {
+	return ask[OidcStart](ctx, s.core, "POST", at("/v1/auth/oidc/{}/start", provider), RequestParams{Body: body}, options)
 }

@@ -17,7 +17,7 @@ from cygnid.core.wakeups import Wakeups
 from cygnid.docs_site import docs_site
 from cygnid.git.door import GitDoor
 from cygnid.resources.audit import endpoints as audit
-from cygnid.resources.auth import account, device, two_factor
+from cygnid.resources.auth import account, device, providers, two_factor
 from cygnid.resources.auth import endpoints as auth
 from cygnid.resources.billing import endpoints as billing
 from cygnid.resources.connections import endpoints as connections
@@ -45,6 +45,7 @@ NOUNS = (
     account,
     two_factor,
     device,
+    providers,
     audit,
     env,
     logs,

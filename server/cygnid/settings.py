@@ -69,6 +69,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["open", "invitation", "closed"],
         Meta(description="Who may register: anybody, whoever was invited, nobody."),
     ] = "invitation"
+    oidc_providers: Annotated[
+        str,
+        Meta(
+            description="OpenID Connect providers to sign in by, as JSON: a list of objects with id, name, issuer, "
+            "clientId, clientSecret and register."
+        ),
+    ] = ""
     dashboard_url: Annotated[
         str, Meta(description="Where the dashboard is, for links in mail; empty: mail names commands instead.")
     ] = ""

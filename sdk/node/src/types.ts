@@ -816,6 +816,21 @@ export interface MemberPatch {
   role: string | null;
 }
 
+export interface OidcFinishInput {
+  code: string;
+  state: string;
+}
+
+export interface OidcStart {
+  authorizationUrl: string;
+  state: string;
+  expiresAt: string;
+}
+
+export interface OidcStartInput {
+  redirectUri: string;
+}
+
 /** Of a redeploy without its source, a promotion, a rollback, a restart: whose artifact it takes. */
 export interface OtherDeployment {
   type: "deployment";

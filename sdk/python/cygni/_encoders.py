@@ -131,6 +131,9 @@ INPUTS: dict[str, dict[str, tuple[str, str]]] = {
         "email": ("email", ""),
         "current_password": ("currentPassword", ""),
     },
+    "OidcStartInput": {
+        "redirect_uri": ("redirectUri", ""),
+    },
     "PasswordInput": {
         "current_password": ("currentPassword", ""),
         "new_password": ("newPassword", ""),

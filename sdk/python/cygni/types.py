@@ -1231,6 +1231,27 @@ class MemberPatch(TypedDict, total=False):
     role: Required[str | None]
 
 
+class OidcFinishInput(TypedDict, total=False):
+    code: Required[str]
+    state: Required[str]
+
+
+class OidcStart(Model):
+    authorization_url: str
+    state: str
+    expires_at: datetime
+
+    _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
+        "authorization_url": ("authorizationUrl", None),
+        "state": ("state", None),
+        "expires_at": ("expiresAt", time),
+    }
+
+
+class OidcStartInput(TypedDict, total=False):
+    redirect_uri: Required[str]
+
+
 class OtherDeployment(Model):
     """Of a redeploy without its source, a promotion, a rollback, a restart: whose artifact it takes."""
 

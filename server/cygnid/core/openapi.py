@@ -40,6 +40,7 @@ _PATH_WORDS = {
     "environment": "Which environment, by its name.",
     "type": "Which type of process: web, or another of the project's.",
     "key": "The name of a variable.",
+    "provider": "Which provider, by its id in GET /v1/auth/methods.",
 }
 _ASKED = {
     "If-None-Match": "An ETag that the client has: the answer is 304 if nothing has changed.",

@@ -36,3 +36,21 @@ CREATE TABLE device_codes (
     is_approved boolean,                               -- null: nobody has decided
     user_id text COLLATE "C" REFERENCES users (id) ON DELETE CASCADE
 );
+
+-- Who somebody is at an OpenID Connect provider.
+CREATE TABLE identities (
+    issuer text NOT NULL,
+    subject text NOT NULL,
+    user_id text COLLATE "C" NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    created_at timestamptz NOT NULL,
+    PRIMARY KEY (issuer, subject)
+);
+CREATE INDEX identities_user ON identities (user_id);
+
+-- Sign-ins that a provider has not answered yet.
+CREATE TABLE oidc_flows (
+    state_hash bytea PRIMARY KEY,
+    provider_id text NOT NULL,
+    content bytea NOT NULL,                            -- encrypted: PKCE verifier, nonce, where it comes back to
+    expires_at timestamptz NOT NULL
+);

@@ -107,6 +107,8 @@ class World:
             "auth.device": Request(path="/auth/device"),
             "auth.deviceToken": Request(path="/auth/device/token", json={"deviceCode": "x"}),
             "auth.approveDevice": Request(path="/auth/device/approve", json={"userCode": "BCDF-GHJK", "approve": True}),
+            "auth.startOidc": Request(path="/auth/oidc/none/start", json={"redirectUri": "http://127.0.0.1:8765/"}),
+            "auth.finishOidc": Request(path="/auth/oidc/none/finish", json={"code": "x", "state": "x"}),
             "me.update": Request(path="/me", json={"name": "Ada"}),
             "sessions.list": Request(path="/auth/sessions"),
             "sessions.deleteOthers": Request(path="/auth/sessions"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .._runtime.call import segment
 from .._runtime.resource import (
     OMIT,
     AsyncResource,
@@ -197,6 +198,30 @@ class AsyncAuth(AsyncResource):
             options=options,
         )
 
+    async def finish_oidc(
+        self,
+        provider: str,
+        /,
+        *,
+        code: str,
+        state: str,
+        options: Options | None = None,
+    ) -> t.TokenWithSecret:
+        """Sign in with what the provider sent back: the answer is a session of twelve hours.
+
+        provider: Which provider, by its id in GET /v1/auth/methods.
+        """
+        return await self._call(
+            "POST",
+            f"/auth/oidc/{segment(provider)}/finish",
+            "TokenWithSecret",
+            body={
+                "code": code,
+                "state": state,
+            },
+            options=options,
+        )
+
     async def login(
         self,
         *,
@@ -293,6 +318,28 @@ class AsyncAuth(AsyncResource):
             options=options,
         )
 
+    async def start_oidc(
+        self,
+        provider: str,
+        /,
+        *,
+        redirect_uri: str,
+        options: Options | None = None,
+    ) -> t.OidcStart:
+        """Begin to sign in by a provider: send the browser to `authorizationUrl`, and keep `state` to compare.
+
+        provider: Which provider, by its id in GET /v1/auth/methods.
+        """
+        return await self._call(
+            "POST",
+            f"/auth/oidc/{segment(provider)}/start",
+            "OidcStart",
+            body={
+                "redirectUri": redirect_uri,
+            },
+            options=options,
+        )
+
 
 class AsyncRawAuth:
     """client.raw.auth: the same methods, with the whole answer."""
@@ -307,8 +354,10 @@ class AsyncRawAuth:
         self.device_token = raw_async(resource.device_token)
         self.disable_two_factor = raw_async(resource.disable_two_factor)
         self.enroll_two_factor = raw_async(resource.enroll_two_factor)
+        self.finish_oidc = raw_async(resource.finish_oidc)
         self.login = raw_async(resource.login)
         self.logout = raw_async(resource.logout)
         self.methods = raw_async(resource.methods)
         self.register = raw_async(resource.register)
         self.request_password_reset = raw_async(resource.request_password_reset)
+        self.start_oidc = raw_async(resource.start_oidc)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .._runtime.call import segment
 from .._runtime.resource import (
     OMIT,
     Omit,
@@ -197,6 +198,30 @@ class Auth(Resource):
             options=options,
         )
 
+    def finish_oidc(
+        self,
+        provider: str,
+        /,
+        *,
+        code: str,
+        state: str,
+        options: Options | None = None,
+    ) -> t.TokenWithSecret:
+        """Sign in with what the provider sent back: the answer is a session of twelve hours.
+
+        provider: Which provider, by its id in GET /v1/auth/methods.
+        """
+        return self._call(
+            "POST",
+            f"/auth/oidc/{segment(provider)}/finish",
+            "TokenWithSecret",
+            body={
+                "code": code,
+                "state": state,
+            },
+            options=options,
+        )
+
     def login(
         self,
         *,
@@ -293,6 +318,28 @@ class Auth(Resource):
             options=options,
         )
 
+    def start_oidc(
+        self,
+        provider: str,
+        /,
+        *,
+        redirect_uri: str,
+        options: Options | None = None,
+    ) -> t.OidcStart:
+        """Begin to sign in by a provider: send the browser to `authorizationUrl`, and keep `state` to compare.
+
+        provider: Which provider, by its id in GET /v1/auth/methods.
+        """
+        return self._call(
+            "POST",
+            f"/auth/oidc/{segment(provider)}/start",
+            "OidcStart",
+            body={
+                "redirectUri": redirect_uri,
+            },
+            options=options,
+        )
+
 
 class RawAuth:
     """client.raw.auth: the same methods, with the whole answer."""
@@ -307,8 +354,10 @@ class RawAuth:
         self.device_token = raw(resource.device_token)
         self.disable_two_factor = raw(resource.disable_two_factor)
         self.enroll_two_factor = raw(resource.enroll_two_factor)
+        self.finish_oidc = raw(resource.finish_oidc)
         self.login = raw(resource.login)
         self.logout = raw(resource.logout)
         self.methods = raw(resource.methods)
         self.register = raw(resource.register)
         self.request_password_reset = raw(resource.request_password_reset)
+        self.start_oidc = raw(resource.start_oidc)

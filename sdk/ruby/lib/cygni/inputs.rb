@@ -174,6 +174,13 @@ module Cygni
     "MemberPatch" => {
       role: ["role", nil]
     },
+    "OidcFinishInput" => {
+      code: ["code", nil],
+      state: ["state", nil]
+    },
+    "OidcStartInput" => {
+      redirect_uri: ["redirectUri", nil]
+    },
     "PasswordInput" => {
       current_password: ["currentPassword", nil],
       new_password: ["newPassword", nil]

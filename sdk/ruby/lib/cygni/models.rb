@@ -484,6 +484,13 @@ module Cygni
       field(:created_by, "createdBy")
     end
 
+    # OidcStart, as the API says it.
+    class OidcStart < Model
+      field(:authorization_url, "authorizationUrl")
+      field(:state)
+      field(:expires_at, "expiresAt") { time }
+    end
+
     # Of a redeploy without its source, a promotion, a rollback, a restart: whose artifact it takes.
     class OtherDeployment < Model
       field(:type)

@@ -7,10 +7,11 @@ from cygnid.core.db import Read, Tx, begin
 from cygnid.core.errors import NotFound, RateLimited, ValidationError
 from cygnid.core.http import Answer, Call, operation
 from cygnid.core.schemas import Page
-from cygnid.resources.auth import actions, passwords, queries, second_factor
+from cygnid.resources.auth import actions, oidc, passwords, queries, second_factor
 from cygnid.resources.auth.credentials import ask_to_confirm
 from cygnid.resources.auth.schemas import (
     AuthMethods,
+    AuthProvider,
     InvalidCredentials,
     LoginInput,
     OtpRequired,
@@ -33,11 +34,12 @@ _SESSIONS, _SESSION = "/v1/auth/sessions", "/v1/auth/sessions/{id}"
 @operation("GET", "/v1/auth/methods", id="auth.methods", needs="public")
 async def get_methods(read: Read, call: Call) -> AuthMethods:
     """Which ways of signing in there are."""
+    found = oidc.providers(call.services.settings.oidc_providers)
     is_set_up = await queries.somebody_can_sign_in(read)
     return AuthMethods(
         registration=call.services.settings.registration if is_set_up else "setup",
         password=True,
-        providers=[],
+        providers=[AuthProvider(id=one.id, name=one.name) for one in found.values()],
         mail=bool(call.services.settings.smtp_url),
     )
 

@@ -20,7 +20,7 @@ async def password_to_hold(read: Read, user_id: str) -> str | None:
 
 
 async def somebody_can_sign_in(read: Read) -> bool:
-    return await read.value("SELECT EXISTS (SELECT FROM passwords)")
+    return await read.value("SELECT EXISTS (SELECT FROM passwords UNION ALL SELECT FROM identities)")
 
 
 async def sessions(read: Read, user_id: str, query: SessionsQuery) -> Page[Token]:

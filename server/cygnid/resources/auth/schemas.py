@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from cygnid.core.errors import Forbidden, Unauthorized, ValidationError
 from cygnid.core.filters import TimeQuery
-from cygnid.core.schemas import FreeMap, In, Out
+from cygnid.core.schemas import FreeMap, In, Out, Timestamp
 from cygnid.resources.users.schemas import Name
 
 SESSION_LASTS = timedelta(hours=12)
@@ -44,6 +44,13 @@ class InvalidCredentials(Unauthorized):
 
     code = "invalid_credentials"
     hint = "Try again, or ask for a new password: POST /v1/auth/password-reset."
+
+
+class ProviderRefused(Unauthorized):
+    """The provider did not vouch for you."""
+
+    code = "invalid_credentials"
+    hint = "Begin anew. If it stays, tell whoever runs this installation what the message says."
 
 
 class OtpRequired(Unauthorized):
@@ -139,6 +146,23 @@ class DeviceTokenInput(In, frozen=True, kw_only=True):
 class DeviceApproveInput(In, frozen=True, kw_only=True):
     user_code: Code
     approve: bool
+
+
+class OidcStartInput(In, frozen=True, kw_only=True):
+    redirect_uri: Annotated[str, Meta(min_length=1, max_length=1000)]
+    """Where the browser comes back to, with code and state."""
+
+
+class OidcStart(Out, frozen=True, kw_only=True):
+    authorization_url: str
+    state: str
+    """Must come back the same: whoever did not begin this gets nothing from its end."""
+    expires_at: Timestamp
+
+
+class OidcFinishInput(In, frozen=True, kw_only=True):
+    code: Annotated[str, Meta(min_length=1, max_length=4000)]
+    state: Code
 
 
 class MePatch(In, frozen=True, kw_only=True):

@@ -139,6 +139,22 @@ module Cygni
         )
       end
 
+      # Sign in with what the provider sent back: the answer is a session of twelve hours.
+      #
+      # provider: Which provider, by its id in GET /v1/auth/methods.
+      def finish_oidc(provider, code:, state:, options: {})
+        ask_model(
+          "POST",
+          "/auth/oidc/#{Encoder.segment(provider)}/finish",
+          Models::TokenWithSecret,
+          body: {
+            "code" => code,
+            "state" => state
+          },
+          options: options
+        )
+      end
+
       # Sign in with a password: the answer is a session of twelve hours.
       #
       # password: 12 to 128 characters of any kind.
@@ -204,6 +220,21 @@ module Cygni
           "/auth/password-reset",
           body: {
             "email" => email
+          },
+          options: options
+        )
+      end
+
+      # Begin to sign in by a provider: send the browser to `authorizationUrl`, and keep `state` to compare.
+      #
+      # provider: Which provider, by its id in GET /v1/auth/methods.
+      def start_oidc(provider, redirect_uri:, options: {})
+        ask_model(
+          "POST",
+          "/auth/oidc/#{Encoder.segment(provider)}/start",
+          Models::OidcStart,
+          body: {
+            "redirectUri" => redirect_uri
           },
           options: options
         )
