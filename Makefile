@@ -33,6 +33,9 @@ test: lint ## everything: lint, types, unit, contract, end to end
 check: lint ## what can be said in a minute: lint, types, and the tests that start no program of their own
 	$(PY) -m pytest $(PARALLEL) server/tests/core server/tests/resources server/tests/rules $(PYTEST_ARGS)
 
+fuzz: install ## ask the API by its own document for a quarter of an hour
+	CYGNI_FUZZ_EXAMPLES=50 $(PY) -m pytest server/tests/e2e/test_fuzz.py $(PYTEST_ARGS)
+
 docs: install ## what is made from the code: pages of docs/, openapi.json, the tables that the rules compare
 	$(PY) scripts/docs.py
 	.venv/bin/cygnid openapi > openapi.json
@@ -46,4 +49,4 @@ lock: install ## new versions into requirements.lock, hashes and no addresses
 	.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group dev \
 	  --no-emit-package cygnid --no-emit-package cygni-cli --no-emit-package cygni --upgrade pyproject.toml -o requirements.lock
 
-.PHONY: help install up down lint test check docs sdk lock
+.PHONY: help install up down lint test check fuzz docs sdk lock

@@ -1,4 +1,8 @@
-"""Links of the document: what can be asked of a thing that was just made."""
+"""Links of the document (OpenAPI 3.1, "Link Object"): what can be asked of a resource that was just made.
+
+They follow from the paths: whoever makes something in a collection may ask whatever lies below the collection and its
+id. Programs that walk the API by the document (fuzzers, explorers) know by them where ids come from.
+"""
 
 import re
 from collections.abc import Sequence
@@ -6,20 +10,21 @@ from typing import Any
 
 from cygnid.core.http import Operation
 
-_PARAMETER = re.compile(r"\{([A-Za-z]+)\}")
+_PART = re.compile(r"\{(\w+)\}")
 
 
 def links_of(item: Operation, operations: Sequence[Operation]) -> dict[str, Any]:
-    """By operation id: the operations whose path is that of what `item` makes, with its new id for their last
-    parameter. Empty for an operation that makes nothing."""
+    """Operation id → link, for the answer of `item`; {} where it makes nothing that has a path of its own."""
     if item.method != "POST" or item.status != 201:
         return {}
-    given = _PARAMETER.findall(item.path)
     found: dict[str, Any] = {}
-    for other in sorted(operations, key=lambda one: one.id):
-        names = _PARAMETER.findall(other.path)
-        if other.path.startswith(f"{item.path}/{{") and names[: len(given)] == given and len(names) == len(given) + 1:
-            parameters = {name: f"$request.path.{name}" for name in given}
-            parameters[names[-1]] = "$response.body#/data/id"
-            found[other.id] = {"operationId": other.id, "parameters": parameters}
+    for other in sorted(operations, key=lambda other: other.id):
+        below = other.path.removeprefix(f"{item.path}/")
+        own = _PART.match(below)
+        if below == other.path or own is None:
+            continue
+        asked = {name: f"$request.path.{name}" for name in _PART.findall(item.path)}
+        asked[own[1]] = f"$response.body#/data/{'name' if own[1] == 'name' else 'id'}"
+        if set(_PART.findall(other.path)) == set(asked):
+            found[other.id] = {"operationId": other.id, "parameters": asked}
     return found
