@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -114,3 +115,29 @@ def test_a_repository_elsewhere_goes_live_and_so_do_its_new_commits(shared: Inst
         assert (newest["commit"]["message"].strip(), newest["trigger"]) == ("Say two", "git")
         shared.cygni("deploy", "--commit", first, "--project", "elsewhere")
         assert shared.get("elsewhere").body == "<h1>one</h1>"
+
+
+@pytest.mark.parametrize("during", ["receiving", "building"])
+def test_api_killed_in_push(shared: Installation, work: Path, during: str) -> None:
+    """Nothing is lost."""
+    project = project_of(work)
+    (work / "large.bin").write_bytes(os.urandom(16 << 20 if during == "receiving" else 1))
+    commit(work, "cygni.toml", 'build_command = "sleep 3"\n')
+    pushing = subprocess.Popen(
+        ["git", "push", "cygni", "main"], cwd=work, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    if during == "receiving":
+        until(lambda: list((shared.data / "git").glob("of-*/*/")), "git, which receives")
+    else:
+        until(lambda: shared.api("GET", "/deployments", query={"projectId": project}), "the deployment")
+    pid = shared.pids()["api"]
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    pushing.wait(SECONDS)
+    until(lambda: shared.health() == "ok", "another API")
+    git("push", "cygni", "main", cwd=work)  # what came through is there already
+    until(lambda: shared.get(project).status == 200, "the site")
+    assert shared.get(project).body == "<h1>one</h1>"
+    found = shared.api("GET", "/deployments", query={"projectId": project})
+    assert [each["status"] for each in found] == ["success"], "each commit is deployed once"
+    until(lambda: not list((shared.data / "git").glob("of-*/*/")), "the end of what git had begun")
