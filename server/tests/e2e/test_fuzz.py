@@ -33,4 +33,5 @@ def test_the_api_is_what_its_document_says(shared: Installation, tmp_path: Path)
     )
     assert asked.returncode == 0, asked.stdout
     tested = re.search(r"Tested: (\d+)", asked.stdout)
-    assert tested and int(tested[1]) > 100, asked.stdout
+    assert tested is not None, asked.stdout
+    assert int(tested[1]) > 100, asked.stdout
