@@ -246,9 +246,7 @@ async def create_environment(tx: Tx, call: Call, access: ProjectAccess, data: En
     if data.clone_from is not None:
         source = await environment_access(tx, call.actor, access.project.id, data.clone_from, Permission.PROJECTS_WRITE)
         may_reveal = Permission.ENV_REVEAL in source.permissions
-        warnings = await actions.copy(
-            tx, call.services.secrets, access, source.environment, row, may_reveal=may_reveal
-        )
+        warnings = await actions.copy(tx, call.services.secrets, access, source.environment, row, may_reveal=may_reveal)
     return Answer(
         data=project_queries.shown_environment(access.project, row),
         version=row.version,

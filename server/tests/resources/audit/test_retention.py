@@ -3,13 +3,14 @@
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from cygnid.core import db, sealer
 from cygnid.core.actors import SYSTEM
 from cygnid.core.changes import Subject, record
 from cygnid.core.sealer import FIRST_HASH
-from cygnid.resources.audit import actions, signing, verification
+from cygnid.resources.audit import actions, signing, tasks, verification
 from cygnid.resources.audit.schemas import AuditVerification
 from tests.make.api import Api
 from tests.resources.audit.test_audit import listed, secrets
@@ -133,6 +134,19 @@ async def test_rows_removed_while_they_are_read_are_not_missed(api: Api, monkeyp
     monkeypatch.setattr(verification.queries, "part", part)
     assert (await verified(api, last=covered + 3)).valid
     assert await ask(api, "SELECT min(seq) FROM changes WHERE team_id = $1", api.team_id) == covered + 1
+
+
+@pytest.mark.parametrize("days", [0, DAYS])
+async def test_the_setting_says_whether(api: Api, monkeypatch: pytest.MonkeyPatch, days: int) -> None:
+    class Backends:
+        settings = msgspec.structs.replace(api.settings, audit_retention_days=days)
+        pool = api.pool
+        secrets = secrets(api)
+
+    covered = await aged(api, monkeypatch)
+    await tasks.prune_old(Backends())
+    left = await ask(api, "SELECT min(seq) FROM changes WHERE team_id = $1", api.team_id)
+    assert left == (covered + 1 if days else 1)
 
 
 def test_a_checkpoint_is_no_licence_to_remove() -> None:
