@@ -122,7 +122,8 @@ def under_way(cygni, home) -> str:
 def made(name, cygni, home) -> list[str]:
     """The arguments of this command, once what they name is there."""
     makers = (live, token, variable, unheard_of, project, connection, row, role, grant, invitation, under_way)
-    needed = {maker.__name__: maker(cygni, home) for maker in makers if f"{{{maker.__name__}}}" in CALLS[name]}
+    words = " ".join(CALLS[name])
+    needed = {maker.__name__: maker(cygni, home) for maker in makers if f"{{{maker.__name__}}}" in words}
     return [word.format(**needed) for word in CALLS[name]]
 
 
