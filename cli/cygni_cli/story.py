@@ -57,6 +57,9 @@ class _Story:
     def _tell_waiting(self) -> None:
         """What it waits for, again when that has changed."""
         deployment = self.deployment
+        if deployment.status == "awaitingApproval":
+            self._tell_approvals(deployment)
+            return
         holder, position = deployment.blocked_by_id, deployment.queue_position
         # one that nothing keeps waiting is said to start when it was made
         begins = deployment.estimated_start_at == deployment.created_at
@@ -72,6 +75,16 @@ class _Story:
             builds = f"{position} build{'s' if position > 1 else ''} before this one"
             left = ahead(deployment.estimated_start_at)
             self._ctx.talk.say(f"Waiting: {builds}{left and f', about {left}'}.")
+
+    def _tell_approvals(self, deployment: Deployment) -> None:
+        count = len(deployment.approvals or ())
+        if self._waits == (None, count):
+            return
+        self._waits = (None, count)
+        self._ctx.talk.say(
+            f"Waiting: {count} of {deployment.approvals_required} approvals. Somebody else who may, in "
+            f"{deployment.environment}: cygni deployments approve {deployment.id}"
+        )
 
     def _tell_lines(self) -> None:
         from cygni import PermissionDeniedError  # noqa: PLC0415 - `--help` needs no SDK

@@ -315,6 +315,7 @@ def usual_routes(api: FakeApi) -> None:
         ("GET", "/deployments", page([deployment()])),
         ("POST", "/deployments", Answer(deployment("queued"), 201)),
         ("GET", "/deployments/dep_1", deployment()),
+        ("POST", "/deployments/dep_1/approve", deployment("queued")),
         ("POST", "/deployments/dep_1/cancel", Answer(deployment("canceled"), 202)),
         ("POST", "/deployments/dep_1/rollback", Answer(deployment("queued"), 201)),
         ("GET", "/deployments/dep_1/logs/stream", Answer(stream=sse(log_line("Installing")))),

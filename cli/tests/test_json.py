@@ -18,6 +18,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "deployments list": IN_PROJECT,
     "deployments show": ("{live}",),
     "deployments watch": ("{live}",),
+    "deployments approve": ("{under_way}", "--comment", "Seen"),
     "deployments cancel": ("{under_way}",),
     "rollback": IN_PROJECT,
     "restart": IN_PROJECT,

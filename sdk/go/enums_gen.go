@@ -149,15 +149,16 @@ const (
 type DeploymentEventStatus string
 
 const (
-	DeploymentEventStatusBuilding   DeploymentEventStatus = "building"
-	DeploymentEventStatusCanceled   DeploymentEventStatus = "canceled"
-	DeploymentEventStatusDeploying  DeploymentEventStatus = "deploying"
-	DeploymentEventStatusFailed     DeploymentEventStatus = "failed"
-	DeploymentEventStatusQueued     DeploymentEventStatus = "queued"
-	DeploymentEventStatusReleasing  DeploymentEventStatus = "releasing"
-	DeploymentEventStatusSuccess    DeploymentEventStatus = "success"
-	DeploymentEventStatusSuperseded DeploymentEventStatus = "superseded"
-	DeploymentEventStatusVerifying  DeploymentEventStatus = "verifying"
+	DeploymentEventStatusAwaitingApproval DeploymentEventStatus = "awaitingApproval"
+	DeploymentEventStatusBuilding         DeploymentEventStatus = "building"
+	DeploymentEventStatusCanceled         DeploymentEventStatus = "canceled"
+	DeploymentEventStatusDeploying        DeploymentEventStatus = "deploying"
+	DeploymentEventStatusFailed           DeploymentEventStatus = "failed"
+	DeploymentEventStatusQueued           DeploymentEventStatus = "queued"
+	DeploymentEventStatusReleasing        DeploymentEventStatus = "releasing"
+	DeploymentEventStatusSuccess          DeploymentEventStatus = "success"
+	DeploymentEventStatusSuperseded       DeploymentEventStatus = "superseded"
+	DeploymentEventStatusVerifying        DeploymentEventStatus = "verifying"
 )
 
 // DeploymentEventStep is one of these; a newer server may answer with others.
@@ -213,15 +214,16 @@ const (
 type DeploymentStatus string
 
 const (
-	DeploymentStatusBuilding   DeploymentStatus = "building"
-	DeploymentStatusCanceled   DeploymentStatus = "canceled"
-	DeploymentStatusDeploying  DeploymentStatus = "deploying"
-	DeploymentStatusFailed     DeploymentStatus = "failed"
-	DeploymentStatusQueued     DeploymentStatus = "queued"
-	DeploymentStatusReleasing  DeploymentStatus = "releasing"
-	DeploymentStatusSuccess    DeploymentStatus = "success"
-	DeploymentStatusSuperseded DeploymentStatus = "superseded"
-	DeploymentStatusVerifying  DeploymentStatus = "verifying"
+	DeploymentStatusAwaitingApproval DeploymentStatus = "awaitingApproval"
+	DeploymentStatusBuilding         DeploymentStatus = "building"
+	DeploymentStatusCanceled         DeploymentStatus = "canceled"
+	DeploymentStatusDeploying        DeploymentStatus = "deploying"
+	DeploymentStatusFailed           DeploymentStatus = "failed"
+	DeploymentStatusQueued           DeploymentStatus = "queued"
+	DeploymentStatusReleasing        DeploymentStatus = "releasing"
+	DeploymentStatusSuccess          DeploymentStatus = "success"
+	DeploymentStatusSuperseded       DeploymentStatus = "superseded"
+	DeploymentStatusVerifying        DeploymentStatus = "verifying"
 )
 
 // DeploymentStepName is one of these; a newer server may answer with others.
@@ -282,30 +284,32 @@ const (
 type DeploymentsListStatus string
 
 const (
-	DeploymentsListStatusBuilding   DeploymentsListStatus = "building"
-	DeploymentsListStatusCanceled   DeploymentsListStatus = "canceled"
-	DeploymentsListStatusDeploying  DeploymentsListStatus = "deploying"
-	DeploymentsListStatusFailed     DeploymentsListStatus = "failed"
-	DeploymentsListStatusQueued     DeploymentsListStatus = "queued"
-	DeploymentsListStatusReleasing  DeploymentsListStatus = "releasing"
-	DeploymentsListStatusSuccess    DeploymentsListStatus = "success"
-	DeploymentsListStatusSuperseded DeploymentsListStatus = "superseded"
-	DeploymentsListStatusVerifying  DeploymentsListStatus = "verifying"
+	DeploymentsListStatusAwaitingApproval DeploymentsListStatus = "awaitingApproval"
+	DeploymentsListStatusBuilding         DeploymentsListStatus = "building"
+	DeploymentsListStatusCanceled         DeploymentsListStatus = "canceled"
+	DeploymentsListStatusDeploying        DeploymentsListStatus = "deploying"
+	DeploymentsListStatusFailed           DeploymentsListStatus = "failed"
+	DeploymentsListStatusQueued           DeploymentsListStatus = "queued"
+	DeploymentsListStatusReleasing        DeploymentsListStatus = "releasing"
+	DeploymentsListStatusSuccess          DeploymentsListStatus = "success"
+	DeploymentsListStatusSuperseded       DeploymentsListStatus = "superseded"
+	DeploymentsListStatusVerifying        DeploymentsListStatus = "verifying"
 )
 
 // DeploymentsListStatusNe is one of these.
 type DeploymentsListStatusNe string
 
 const (
-	DeploymentsListStatusNeBuilding   DeploymentsListStatusNe = "building"
-	DeploymentsListStatusNeCanceled   DeploymentsListStatusNe = "canceled"
-	DeploymentsListStatusNeDeploying  DeploymentsListStatusNe = "deploying"
-	DeploymentsListStatusNeFailed     DeploymentsListStatusNe = "failed"
-	DeploymentsListStatusNeQueued     DeploymentsListStatusNe = "queued"
-	DeploymentsListStatusNeReleasing  DeploymentsListStatusNe = "releasing"
-	DeploymentsListStatusNeSuccess    DeploymentsListStatusNe = "success"
-	DeploymentsListStatusNeSuperseded DeploymentsListStatusNe = "superseded"
-	DeploymentsListStatusNeVerifying  DeploymentsListStatusNe = "verifying"
+	DeploymentsListStatusNeAwaitingApproval DeploymentsListStatusNe = "awaitingApproval"
+	DeploymentsListStatusNeBuilding         DeploymentsListStatusNe = "building"
+	DeploymentsListStatusNeCanceled         DeploymentsListStatusNe = "canceled"
+	DeploymentsListStatusNeDeploying        DeploymentsListStatusNe = "deploying"
+	DeploymentsListStatusNeFailed           DeploymentsListStatusNe = "failed"
+	DeploymentsListStatusNeQueued           DeploymentsListStatusNe = "queued"
+	DeploymentsListStatusNeReleasing        DeploymentsListStatusNe = "releasing"
+	DeploymentsListStatusNeSuccess          DeploymentsListStatusNe = "success"
+	DeploymentsListStatusNeSuperseded       DeploymentsListStatusNe = "superseded"
+	DeploymentsListStatusNeVerifying        DeploymentsListStatusNe = "verifying"
 )
 
 // DeploymentsListTrigger is one of these.

@@ -5,6 +5,11 @@ package cygni
 
 import "time"
 
+// ApprovalInput is what the API is sent.
+type ApprovalInput struct {
+	Comment Field[string] `json:"comment,omitempty"`
+}
+
 // BuildSettings is what the API is sent.
 //
 // How the project is built; null: as cygni.toml says, else as detected.
@@ -65,17 +70,18 @@ type ConnectionInput struct {
 
 // DeploymentCreate is what the API is sent.
 type DeploymentCreate struct {
-	ProjectID    string                          `json:"projectId"`
-	Environment  Field[string]                   `json:"environment,omitempty"`
-	Branch       Field[string]                   `json:"branch,omitempty"`
-	Tag          Field[string]                   `json:"tag,omitempty"`
-	CommitSHA    Field[string]                   `json:"commitSha,omitempty"`
-	UploadID     Field[string]                   `json:"uploadId,omitempty"`
-	DeploymentID Field[string]                   `json:"deploymentId,omitempty"`
-	Strategy     Field[DeploymentCreateStrategy] `json:"strategy,omitempty"`
-	Message      Field[string]                   `json:"message,omitempty"`
-	Labels       Field[map[string]string]        `json:"labels,omitempty"`
-	ClearCache   Field[bool]                     `json:"clearCache,omitempty"`
+	ProjectID       string                          `json:"projectId"`
+	Environment     Field[string]                   `json:"environment,omitempty"`
+	Branch          Field[string]                   `json:"branch,omitempty"`
+	Tag             Field[string]                   `json:"tag,omitempty"`
+	CommitSHA       Field[string]                   `json:"commitSha,omitempty"`
+	UploadID        Field[string]                   `json:"uploadId,omitempty"`
+	DeploymentID    Field[string]                   `json:"deploymentId,omitempty"`
+	Strategy        Field[DeploymentCreateStrategy] `json:"strategy,omitempty"`
+	Message         Field[string]                   `json:"message,omitempty"`
+	Labels          Field[map[string]string]        `json:"labels,omitempty"`
+	ClearCache      Field[bool]                     `json:"clearCache,omitempty"`
+	WaitForApproval Field[bool]                     `json:"waitForApproval,omitempty"`
 }
 
 // DeviceApproveInput is what the API is sent.

@@ -8,6 +8,28 @@ import (
 	"time"
 )
 
+// Approval is what the API answers.
+type Approval struct {
+	UserID  string    `json:"userId"`
+	Comment *string   `json:"comment"`
+	At      time.Time `json:"at"`
+
+	// Extra are the fields that this version does not know.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; it keeps what is not known.
+func (m *Approval) UnmarshalJSON(data []byte) error {
+	type plain Approval
+	return decodeModel(data, (*plain)(m), &m.Extra)
+}
+
+// MarshalJSON implements [json.Marshaler]; it writes what was not known as well.
+func (m Approval) MarshalJSON() ([]byte, error) {
+	type plain Approval
+	return encodeModel(plain(m), m.Extra)
+}
+
 // AuditActor is what the API answers.
 type AuditActor struct {
 	Type    AuditActorType `json:"type"`
@@ -295,6 +317,8 @@ type Deployment struct {
 	Message           *string             `json:"message"`
 	Labels            map[string]string   `json:"labels"`
 	Steps             []DeploymentStep    `json:"steps"`
+	Approvals         []Approval          `json:"approvals"`
+	ApprovalsRequired int                 `json:"approvalsRequired"`
 	Failure           *DeploymentFailure  `json:"failure"`
 	URL               *string             `json:"url"`
 	IsCurrent         bool                `json:"isCurrent"`

@@ -11,6 +11,14 @@ import (
 // DeploymentsService has the operations on deployments.
 type DeploymentsService struct{ core *core }
 
+// Approve
+// Approve a deployment that waits for it; the last approval that is required queues it. Not by its author.
+//
+// POST /v1/deployments/{id}/approve, needs deployments:approve
+func (s *DeploymentsService) Approve(ctx context.Context, deploymentID string, body ApprovalInput, options ...CallOption) (*Deployment, error) {
+	return ask[Deployment](ctx, s.core, "POST", at("/v1/deployments/{}/approve", deploymentID), RequestParams{Body: body}, options)
+}
+
 // Cancel
 // End it before it switches; what serves goes on serving.
 //

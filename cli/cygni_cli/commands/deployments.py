@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import click
 
+from cygni import OMIT
 from cygni_cli.command import NounGroup, command, in_project
 from cygni_cli.completion import deployment_ids
 from cygni_cli.context import Context
@@ -15,6 +16,7 @@ deployments = NounGroup(
         "list": ("deployments:list_deployments", "The latest ones of an environment."),
         "show": ("deployments:show", "One, step by step."),
         "watch": ("deployments:watch", "Follow one to its end."),
+        "approve": ("deployments:approve", "Approve one that waits for it."),
         "cancel": ("deployments:cancel", "Stop one that is not live yet."),
     },
 )
@@ -55,6 +57,8 @@ def show(ctx: Context, *, deployment: str) -> Result:
     after: list[str] = []
     if failure := one.failure:
         after = [*(failure.log_excerpt or ()), f"{failure.code}: {failure.message}", failure.hint or ""]
+    elif one.status == "awaitingApproval":
+        after = [f"Somebody else approves it: cygni deployments approve {one.id}"]
     elif one.status not in ENDS:
         after = [f"Watch it: cygni deployments watch {one.id}"]
     return Result(one, Table(("STEP", "STATUS", "TOOK", "MESSAGE"), rows, "It has no steps yet."), after)
@@ -65,6 +69,16 @@ def show(ctx: Context, *, deployment: str) -> Result:
 def watch(ctx: Context, *, deployment: str) -> Result:
     """Follow a deployment to its end, as `cygni deploy` does."""
     return follow(ctx, ctx.client.deployments.get(deployment))
+
+
+@command(examples=["cygni deployments approve dep_01kav9ft00ebjbrx435zc1xe36 --comment 'Prices checked'"])
+@click.argument("deployment", shell_complete=deployment_ids)
+@click.option("--comment", help="Why, for those who ask later.")
+def approve(ctx: Context, *, deployment: str, comment: str | None) -> Result:
+    """Approve a deployment that waits for it. Not your own."""
+    one = ctx.client.deployments.approve(deployment, comment=comment or OMIT)
+    said = f"{one.id} {one.status}, {len(one.approvals or ())} of {one.approvals_required} approvals"
+    return Result(one, [said], [f"Watch it: cygni deployments watch {one.id}"])
 
 
 @command(examples=["cygni deployments cancel dep_01kav9ft00ebjbrx435zc1xe36"])

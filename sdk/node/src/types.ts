@@ -34,7 +34,7 @@ export type DeploymentArtifactKind = "release" | "static" | (string & {});
 
 export type DeploymentCreateStrategy = "recreate" | "rolling";
 
-export type DeploymentEventStatus = "building" | "canceled" | "deploying" | "failed" | "queued" | "releasing" | "success" | "superseded" | "verifying" | (string & {});
+export type DeploymentEventStatus = "awaitingApproval" | "building" | "canceled" | "deploying" | "failed" | "queued" | "releasing" | "success" | "superseded" | "verifying" | (string & {});
 
 export type DeploymentEventStep = "build" | "health" | "release" | "source" | "start" | "switch" | (string & {});
 
@@ -42,7 +42,7 @@ export type DeploymentFailureCode = "build_error" | "build_oom" | "build_timeout
 
 export type DeploymentFailureStep = "build" | "health" | "release" | "source" | "start" | "switch" | (string & {});
 
-export type DeploymentStatus = "building" | "canceled" | "deploying" | "failed" | "queued" | "releasing" | "success" | "superseded" | "verifying" | (string & {});
+export type DeploymentStatus = "awaitingApproval" | "building" | "canceled" | "deploying" | "failed" | "queued" | "releasing" | "success" | "superseded" | "verifying" | (string & {});
 
 export type DeploymentStepName = "build" | "health" | "release" | "source" | "start" | "switch" | (string & {});
 
@@ -54,9 +54,9 @@ export type DeploymentTrigger = "api" | "cli" | "dashboard" | "git" | (string & 
 
 export type DeploymentType = "configChange" | "deploy" | "promote" | "redeploy" | "restart" | "rollback" | (string & {});
 
-export type DeploymentsListStatus = "building" | "canceled" | "deploying" | "failed" | "queued" | "releasing" | "success" | "superseded" | "verifying";
+export type DeploymentsListStatus = "awaitingApproval" | "building" | "canceled" | "deploying" | "failed" | "queued" | "releasing" | "success" | "superseded" | "verifying";
 
-export type DeploymentsListStatusNe = "building" | "canceled" | "deploying" | "failed" | "queued" | "releasing" | "success" | "superseded" | "verifying";
+export type DeploymentsListStatusNe = "awaitingApproval" | "building" | "canceled" | "deploying" | "failed" | "queued" | "releasing" | "success" | "superseded" | "verifying";
 
 export type DeploymentsListTrigger = "api" | "cli" | "dashboard" | "git";
 
@@ -165,6 +165,16 @@ export type UploadInputContentType = "application/gzip" | "application/zip" | "a
 export type UploadStatus = "complete" | "expired" | "pending" | "receiving" | (string & {});
 
 export type DeploymentSource = UploadSource | GitSource | PushSource | OtherDeployment;
+
+export interface Approval {
+  userId: string;
+  comment: string | null;
+  at: string;
+}
+
+export interface ApprovalInput {
+  comment?: string | null | undefined;
+}
 
 export interface AuditActor {
   type: AuditActorType;
@@ -328,6 +338,8 @@ export interface Deployment {
   message: string | null;
   labels: Record<string, string>;
   steps: DeploymentStep[];
+  approvals: Approval[];
+  approvalsRequired: number;
   failure: DeploymentFailure | null;
   url: string | null;
   isCurrent: boolean;
@@ -365,6 +377,7 @@ export interface DeploymentCreate {
   message?: string | null | undefined;
   labels?: Record<string, string> | undefined;
   clearCache?: boolean | undefined;
+  waitForApproval?: boolean | undefined;
 }
 
 export interface DeploymentEvent {

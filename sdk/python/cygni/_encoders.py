@@ -52,6 +52,7 @@ INPUTS: dict[str, dict[str, tuple[str, str]]] = {
         "message": ("message", ""),
         "labels": ("labels", ""),
         "clear_cache": ("clearCache", ""),
+        "wait_for_approval": ("waitForApproval", ""),
     },
     "DeviceApproveInput": {
         "user_code": ("userCode", ""),

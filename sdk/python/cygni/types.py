@@ -38,7 +38,16 @@ ConnectionInputProvider = Literal["generic"]
 DeploymentArtifactKind = Literal["release", "static"]
 DeploymentCreateStrategy = Literal["recreate", "rolling"]
 DeploymentEventStatus = Literal[
-    "building", "canceled", "deploying", "failed", "queued", "releasing", "success", "superseded", "verifying"
+    "awaitingApproval",
+    "building",
+    "canceled",
+    "deploying",
+    "failed",
+    "queued",
+    "releasing",
+    "success",
+    "superseded",
+    "verifying",
 ]
 DeploymentEventStep = Literal["build", "health", "release", "source", "start", "switch"]
 DeploymentFailureCode = Literal[
@@ -64,7 +73,16 @@ DeploymentFailureCode = Literal[
 ]
 DeploymentFailureStep = Literal["build", "health", "release", "source", "start", "switch"]
 DeploymentStatus = Literal[
-    "building", "canceled", "deploying", "failed", "queued", "releasing", "success", "superseded", "verifying"
+    "awaitingApproval",
+    "building",
+    "canceled",
+    "deploying",
+    "failed",
+    "queued",
+    "releasing",
+    "success",
+    "superseded",
+    "verifying",
 ]
 DeploymentStepName = Literal["build", "health", "release", "source", "start", "switch"]
 DeploymentStepStatus = Literal["canceled", "failed", "pending", "running", "skipped", "success"]
@@ -72,10 +90,28 @@ DeploymentStrategy = Literal["recreate", "rolling"]
 DeploymentTrigger = Literal["api", "cli", "dashboard", "git"]
 DeploymentType = Literal["configChange", "deploy", "promote", "redeploy", "restart", "rollback"]
 DeploymentsListStatus = Literal[
-    "building", "canceled", "deploying", "failed", "queued", "releasing", "success", "superseded", "verifying"
+    "awaitingApproval",
+    "building",
+    "canceled",
+    "deploying",
+    "failed",
+    "queued",
+    "releasing",
+    "success",
+    "superseded",
+    "verifying",
 ]
 DeploymentsListStatusNe = Literal[
-    "building", "canceled", "deploying", "failed", "queued", "releasing", "success", "superseded", "verifying"
+    "awaitingApproval",
+    "building",
+    "canceled",
+    "deploying",
+    "failed",
+    "queued",
+    "releasing",
+    "success",
+    "superseded",
+    "verifying",
 ]
 DeploymentsListTrigger = Literal["api", "cli", "dashboard", "git"]
 DeploymentsListType = Literal["configChange", "deploy", "promote", "redeploy", "restart", "rollback"]
@@ -130,6 +166,22 @@ TokensListStatus = Literal["active", "expired", "revoked"]
 UploadContentType = Literal["application/gzip", "application/zip", "application/zstd"]
 UploadInputContentType = Literal["application/gzip", "application/zip", "application/zstd"]
 UploadStatus = Literal["complete", "expired", "pending", "receiving"]
+
+
+class Approval(Model):
+    user_id: str
+    comment: str | None
+    at: datetime
+
+    _fields: ClassVar[dict[str, tuple[str, Decoder | None]]] = {
+        "user_id": ("userId", None),
+        "comment": ("comment", None),
+        "at": ("at", time),
+    }
+
+
+class ApprovalInput(TypedDict, total=False):
+    comment: str | None
 
 
 class AuditActor(Model):
@@ -389,6 +441,8 @@ class Deployment(Model):
     message: str | None
     labels: dict[str, str]
     steps: list[DeploymentStep]
+    approvals: list[Approval]
+    approvals_required: int
     failure: DeploymentFailure | None
     url: str | None
     is_current: bool
@@ -427,6 +481,8 @@ class Deployment(Model):
         "message": ("message", None),
         "labels": ("labels", None),
         "steps": ("steps", items(model(lambda: DeploymentStep))),
+        "approvals": ("approvals", items(model(lambda: Approval))),
+        "approvals_required": ("approvalsRequired", None),
         "failure": ("failure", model(lambda: DeploymentFailure)),
         "url": ("url", None),
         "is_current": ("isCurrent", None),
@@ -472,6 +528,7 @@ class DeploymentCreate(TypedDict, total=False):
     message: str | None
     labels: Mapping[str, str]
     clear_cache: bool
+    wait_for_approval: bool
 
 
 class DeploymentEvent(Model):

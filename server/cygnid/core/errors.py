@@ -3,7 +3,7 @@
 CygniError
 ├── BadRequest 400: ValidationError · UnknownParameter
 ├── Unauthorized 401: TokenExpired · TokenRevoked
-├── Forbidden 403: InsufficientScope · SessionRequired · EnvironmentProtected · QuotaExceeded
+├── Forbidden 403: InsufficientScope · SessionRequired · EnvironmentProtected · SelfApproval · QuotaExceeded
 ├── NotFound 404 · MethodNotAllowed 405
 ├── Conflict 409: NameTaken · InvalidState · InUse · IdempotencyInProgress · SecretNotReplayable
 ├── Gone 410 · PreconditionFailed 412 · PayloadTooLarge 413 · UnsupportedMediaType 415
@@ -136,6 +136,13 @@ class EnvironmentProtected(Forbidden):
 
     code = "environment_protected"
     hint = "Ask an owner or admin for a role in this environment (POST /v1/grants), which may end by itself."
+
+
+class SelfApproval(Forbidden):
+    """Whoever made a deployment does not approve it."""
+
+    code = "self_approval"
+    hint = "Ask somebody else who may approve here."
 
 
 class QuotaExceeded(Forbidden):

@@ -191,6 +191,7 @@ class World:
             "deployments.create": Request(path="/deployments", json={"projectId": project, "uploadId": self.upload_id}),
             "deployments.get": Request(path=f"/deployments/{deployment}"),
             "deployments.cancel": Request(path=f"/deployments/{deployment}/cancel"),
+            "deployments.approve": Request(path=f"/deployments/{deployment}/approve", json={}),
             "deployments.redeploy": Request(path=f"/deployments/{deployment}/redeploy", json={}),
             "deployments.promote": Request(path=f"/deployments/{deployment}/promote", json={"environment": "staging"}),
             "deployments.rollback": Request(path=f"/deployments/{deployment}/rollback", json={}),

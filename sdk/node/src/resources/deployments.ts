@@ -6,7 +6,7 @@ import type { List } from "../_runtime/paging.js";
 import type { WithResponse } from "../_runtime/response.js";
 import type { Stream } from "../_runtime/stream.js";
 import { DeploymentHelpers } from "../_runtime/deployments.js";
-import type { Deployment, DeploymentCreate, DeploymentEvent, DeploymentsListStatus, DeploymentsListStatusNe, DeploymentsListTrigger, DeploymentsListType, DeploymentsLogsStep, DeploymentsStreamLogsStep, LogLine, Promote, Redeploy, Rollback } from "../types.js";
+import type { ApprovalInput, Deployment, DeploymentCreate, DeploymentEvent, DeploymentsListStatus, DeploymentsListStatusNe, DeploymentsListTrigger, DeploymentsListType, DeploymentsLogsStep, DeploymentsStreamLogsStep, LogLine, Promote, Redeploy, Rollback } from "../types.js";
 
 export interface DeploymentsEventsParams {
   /** Which page, from 1; the first 10,000 rows have numbers. */
@@ -82,6 +82,14 @@ export interface DeploymentsStreamLogsParams {
 }
 
 export class DeploymentsResource extends DeploymentHelpers {
+  /**
+   * Approve a deployment that waits for it; the last approval that is required queues it. Not by its author. Needs
+   * `deployments:approve`.
+   */
+  approve(deploymentId: string, params: ApprovalInput = {}, options?: RequestOptions): Promise<WithResponse<Deployment>> {
+    return this.caller.call<Deployment>({ method: "POST", path: `/v1/deployments/${segment(deploymentId)}/approve`, body: params }, options);
+  }
+
   /** End it before it switches; what serves goes on serving. Needs `deployments:write`. */
   cancel(deploymentId: string, options?: RequestOptions): Promise<WithResponse<Deployment>> {
     return this.caller.call<Deployment>({ method: "POST", path: `/v1/deployments/${segment(deploymentId)}/cancel` }, options);

@@ -26,6 +26,30 @@ if TYPE_CHECKING:
 class AsyncDeployments(AsyncDeploymentsHelpers):
     """Made by the client: `client.deployments`."""
 
+    async def approve(
+        self,
+        deployment_id: str,
+        /,
+        *,
+        comment: str | None | Omit = OMIT,
+        options: Options | None = None,
+    ) -> t.Deployment:
+        """Approve a deployment that waits for it; the last approval that is required queues it. Not by its author.
+
+        deployment_id: Which deployment: its id.
+
+        Needs the permission `deployments:approve`.
+        """
+        return await self._call(
+            "POST",
+            f"/deployments/{segment(deployment_id)}/approve",
+            "Deployment",
+            body={
+                "comment": comment,
+            },
+            options=options,
+        )
+
     async def cancel(
         self,
         deployment_id: str,
@@ -60,6 +84,7 @@ class AsyncDeployments(AsyncDeploymentsHelpers):
         message: str | None | Omit = OMIT,
         labels: Mapping[str, str] | Omit = OMIT,
         clear_cache: bool | Omit = OMIT,
+        wait_for_approval: bool | Omit = OMIT,
         options: Options | None = None,
     ) -> t.Deployment:
         """Deploy an upload, or another deployment's artifact.
@@ -82,6 +107,7 @@ class AsyncDeployments(AsyncDeploymentsHelpers):
                 "message": message,
                 "labels": labels,
                 "clearCache": clear_cache,
+                "waitForApproval": wait_for_approval,
             },
             options=options,
         )
@@ -384,6 +410,7 @@ class AsyncRawDeployments:
     """client.raw.deployments: the same methods, with the whole answer."""
 
     def __init__(self, resource: AsyncDeployments) -> None:
+        self.approve = raw_async(resource.approve)
         self.cancel = raw_async(resource.cancel)
         self.create = raw_async(resource.create)
         self.delete = raw_async(resource.delete)

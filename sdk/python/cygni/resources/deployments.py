@@ -26,6 +26,30 @@ if TYPE_CHECKING:
 class Deployments(DeploymentsHelpers):
     """Made by the client: `client.deployments`."""
 
+    def approve(
+        self,
+        deployment_id: str,
+        /,
+        *,
+        comment: str | None | Omit = OMIT,
+        options: Options | None = None,
+    ) -> t.Deployment:
+        """Approve a deployment that waits for it; the last approval that is required queues it. Not by its author.
+
+        deployment_id: Which deployment: its id.
+
+        Needs the permission `deployments:approve`.
+        """
+        return self._call(
+            "POST",
+            f"/deployments/{segment(deployment_id)}/approve",
+            "Deployment",
+            body={
+                "comment": comment,
+            },
+            options=options,
+        )
+
     def cancel(
         self,
         deployment_id: str,
@@ -60,6 +84,7 @@ class Deployments(DeploymentsHelpers):
         message: str | None | Omit = OMIT,
         labels: Mapping[str, str] | Omit = OMIT,
         clear_cache: bool | Omit = OMIT,
+        wait_for_approval: bool | Omit = OMIT,
         options: Options | None = None,
     ) -> t.Deployment:
         """Deploy an upload, or another deployment's artifact.
@@ -82,6 +107,7 @@ class Deployments(DeploymentsHelpers):
                 "message": message,
                 "labels": labels,
                 "clearCache": clear_cache,
+                "waitForApproval": wait_for_approval,
             },
             options=options,
         )
@@ -384,6 +410,7 @@ class RawDeployments:
     """client.raw.deployments: the same methods, with the whole answer."""
 
     def __init__(self, resource: Deployments) -> None:
+        self.approve = raw(resource.approve)
         self.cancel = raw(resource.cancel)
         self.create = raw(resource.create)
         self.delete = raw(resource.delete)

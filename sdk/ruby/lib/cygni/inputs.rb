@@ -5,6 +5,9 @@
 module Cygni
   # How the fields of what is sent are called on the wire: of each input, field to name, and the input that it holds.
   INPUTS = {
+    "ApprovalInput" => {
+      comment: ["comment", nil]
+    },
     "BuildSettings" => {
       root_dir: ["rootDir", nil],
       builder: ["builder", nil],
@@ -57,7 +60,8 @@ module Cygni
       strategy: ["strategy", nil],
       message: ["message", nil],
       labels: ["labels", nil],
-      clear_cache: ["clearCache", nil]
+      clear_cache: ["clearCache", nil],
+      wait_for_approval: ["waitForApproval", nil]
     },
     "DeviceApproveInput" => {
       user_code: ["userCode", nil],

@@ -5,6 +5,13 @@
 module Cygni
   # What the API says. It may grow: unknown fields are kept, unknown values are text.
   module Models
+    # Approval, as the API says it.
+    class Approval < Model
+      field(:user_id, "userId")
+      field(:comment)
+      field(:at) { time }
+    end
+
     # AuditActor, as the API says it.
     class AuditActor < Model
       field(:type)
@@ -126,6 +133,8 @@ module Cygni
       field(:message)
       field(:labels)
       field(:steps) { list(model(DeploymentStep)) }
+      field(:approvals) { list(model(Approval)) }
+      field(:approvals_required, "approvalsRequired")
       field(:failure) { model(DeploymentFailure) }
       field(:url)
       field(:is_current, "isCurrent")

@@ -1,12 +1,9 @@
 """What people and programs do to deployments. What a worker does on the way is in `progress.py`."""
 
-from typing import Any
-
 import msgspec
 
-from cygnid.core import changes, clock, etag
+from cygnid.core import clock, etag
 from cygnid.core.access import Permission
-from cygnid.core.changes import Wake
 from cygnid.core.db import Tx
 from cygnid.core.errors import InUse, InvalidState, NotFound, ValidationError
 from cygnid.core.ids import new_id
@@ -23,7 +20,6 @@ from cygnid.resources.deployments.schemas import (
     DeploymentCreate,
     DeploymentEvents,
     DeploymentSource,
-    DeploymentStep,
     GitSource,
     NeverLive,
     OtherDeployment,
@@ -60,6 +56,8 @@ class New(msgspec.Struct, frozen=True, kw_only=True):
     fresh: bool = False
     """The cache is not used."""
     env_like: str | None = None
+    approvals: int = 0
+    """At least so many, whatever the environment requires."""
 
 
 async def create_deployment(
@@ -98,6 +96,8 @@ async def create_deployment(
             message=asked.message,
             labels=asked.labels,
         )
+    if asked.wait_for_approval:
+        new = msgspec.structs.replace(new, approvals=1)
     return await queue(tx, access, new, trigger=trigger, request_id=request_id)
 
 
@@ -185,24 +185,27 @@ async def restart(tx: Tx, access: EnvironmentAccess, *, trigger: Trigger, reques
 async def queue(
     tx: Tx, access: EnvironmentAccess, new: New, *, trigger: Trigger, request_id: str | None
 ) -> DeploymentRow:
-    """Store it, due now. Older ones that wait are superseded; a rollback also cancels one that runs and is not yet
-    switching. Raises InvalidState for a paused project, QuotaExceeded."""
+    """Store it, due now, or once it is approved. Raises InvalidState for a paused project, or for a commit that nobody
+    knows yet where others must approve it; QuotaExceeded."""
     if access.project.paused_at is not None:
         raise InvalidState(
             "This project is paused.", hint=f"Resume it first: POST /v1/projects/{access.project.id}/resume."
         )
     environment = access.environment
     await waiting.require_quotas(tx, access.team_id, builds=new.digest is None)
-    await progress.lock(tx, environment.id)
+    locked = await progress.lock(tx, environment.id)
     deployment_id, now = new_id("dep"), clock.now()
+    approvals = max(new.approvals, 0 if locked is None else locked.required_approvals)
+    if approvals:
+        new = await _settled(tx, access.project, new)
     if new.upload_id is not None:
         await uploads.use(tx, new.upload_id)
     await tx.execute(
         """INSERT INTO deployments (id, project_id, environment_id, environment, type, trigger, status, strategy,
                message, labels, source, upload_id, digest, nonce, env_like, steps, commit_sha, commit, due_at,
-               created_at, updated_at, created_by)
-           VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, now(), $18,
-               $18, $19)""",
+               created_at, updated_at, created_by, approvals_required)
+           VALUES ($1, $2, $3, $4, $5, $6, CASE $20::int WHEN 0 THEN 'queued' ELSE 'awaitingApproval' END, $7, $8, $9,
+               $10, $11, $12, $13, $14, $15, $16, $17, CASE $20::int WHEN 0 THEN now() END, $18, $18, $19, $20)""",
         deployment_id,
         access.project.id,
         environment.id,
@@ -217,11 +220,12 @@ async def queue(
         new.digest,
         deployment_id if new.fresh else "",
         new.env_like,
-        plain([_pending(name, built=new.digest is not None) for name in STEPS]),
+        plain([progress.pending(name, built=new.digest is not None) for name in STEPS]),
         new.commit_sha,
         plain(new.commit),
         now,
         access.actor.created_by,
+        approvals,
     )
     row = await queries.deployment(tx, deployment_id)
     assert row is not None
@@ -229,18 +233,19 @@ async def queue(
         tx,
         row,
         DeploymentEvents.CREATED,
-        "Queued",
+        "Made" if approvals else "Queued",
         actor=access.actor,
         request_id=request_id,
         after={"type": row.type, "source": plain(row.source), "strategy": row.strategy},
     )
     await projects.set_latest(tx, environment.id, row.id, row.status, row.created_at)
-    await progress.supersede_older(tx, row)
-    if new.type == "rollback" and (holding := await queries.running(tx, environment.id)) is not None:
-        other = await queries.deployment(tx, holding)
-        if other is not None and other.status != "verifying":
-            await _request_cancel(tx, other)
-    await changes.wake(tx, Wake.DUE)
+    if approvals:
+        message = f"Waits for {approvals} approval{'s' if approvals > 1 else ''}"
+        await progress.note(
+            tx, row, DeploymentEvents.AWAITING_APPROVAL, message, actor=access.actor, request_id=request_id
+        )
+    else:
+        await progress.enter_queue(tx, row)
     return row
 
 
@@ -258,10 +263,10 @@ async def cancel(tx: Tx, access: DeploymentAccess, *, request_id: str | None) ->
             hint=f"To go back, roll back: POST /v1/projects/{row.project_id}/rollback.",
             details={"status": row.status},
         )
-    if row.status == "queued":
+    if row.status in ("queued", "awaitingApproval"):
         await progress.end(tx, row, "canceled", "Canceled before it began", actor=access.actor, request_id=request_id)
     else:
-        await _request_cancel(tx, row)
+        await progress.request_cancel(tx, row)
     found = await queries.deployment(tx, row.id)
     assert found is not None
     return found
@@ -290,15 +295,17 @@ async def _scale_pending(tx: Tx, access: EnvironmentAccess) -> bool:
     return any(instances.shown_process(row, access.project).pending for row in rows)
 
 
-async def _request_cancel(tx: Tx, row: DeploymentRow) -> None:
-    await tx.execute(
-        """UPDATE deployments SET cancel_requested_at = coalesce(cancel_requested_at, $2), updated_at = $2,
-               due_at = coalesce(due_at, now()) WHERE id = $1""",
-        row.id,
-        clock.now(),
+async def _settled(tx: Tx, project: ProjectRow, new: New) -> New:
+    """What others approve moves no more: a branch is the commit that it is now. Raises InvalidState."""
+    if new.commit_sha is not None or new.digest is not None or isinstance(new.source, UploadSource):
+        return new
+    if isinstance(new.source, PushSource) and new.source.branch is not None:
+        found = await repositories.ref(tx, project.id, branch=new.source.branch, tag=None)
+        if found is not None:
+            return msgspec.structs.replace(new, commit_sha=found)
+    raise InvalidState(
+        "Others approve a commit, not whatever a branch or tag will be.", hint="Name it: commitSha, or --commit."
     )
-    await changes.wake(tx, Wake.CANCEL)
-    await changes.wake(tx, Wake.DUE)
 
 
 async def _upload(tx: Tx, access: EnvironmentAccess, upload_id: str) -> UploadSource:
@@ -385,15 +392,3 @@ def _kept(row: DeploymentRow) -> str:
     if row.pruned_at is not None:
         raise ArtifactPruned(details={"prunedAt": clock.text(row.pruned_at)})
     return row.digest
-
-
-def _pending(name: Any, *, built: bool) -> DeploymentStep:
-    skipped = built and name in ("source", "build")
-    return DeploymentStep(
-        name=name,
-        status="skipped" if skipped else "pending",
-        started_at=None,
-        finished_at=None,
-        duration_ms=None,
-        message="The artifact is there already" if skipped and name == "build" else None,
-    )

@@ -4,16 +4,25 @@ import msgspec
 
 from cygnid.core.access import Permission
 from cygnid.core.db import Read, Tx
-from cygnid.core.errors import InUse, InvalidState, NotFound, PreconditionFailed, ValidationError
+from cygnid.core.errors import (
+    EnvironmentProtected,
+    InUse,
+    InvalidState,
+    NotFound,
+    PreconditionFailed,
+    SelfApproval,
+    ValidationError,
+)
 from cygnid.core.http import Answer, Call, Producer, events, operation
 from cygnid.core.paging import Condition, PageQuery, where
 from cygnid.core.schemas import Page, Warning  # noqa: A004  the contract's name
 from cygnid.core.sse import StreamEnd
-from cygnid.resources.deployments import actions, queries
+from cygnid.resources.deployments import actions, approvals, queries
 from cygnid.resources.deployments.access import DeploymentAccess, DeploymentsAccess
 from cygnid.resources.deployments.queries import DeploymentRow
 from cygnid.resources.deployments.schemas import (
     ENDS,
+    ApprovalInput,
     Deployment,
     DeploymentCreate,
     DeploymentEvent,
@@ -83,6 +92,20 @@ async def get_deployment(read: Read, access: DeploymentAccess) -> Answer:
 async def cancel_deployment(tx: Tx, call: Call, access: DeploymentAccess) -> Answer:
     """End it before it switches; what serves goes on serving."""
     return _shown(await actions.cancel(tx, access, request_id=call.request_id))
+
+
+@operation(
+    "POST",
+    "/v1/deployments/{id}/approve",
+    id="deployments.approve",
+    needs=Permission.DEPLOYMENTS_APPROVE,
+    answers=Deployment,
+    errors=[InvalidState, SelfApproval, EnvironmentProtected],
+    example={"comment": "Prices checked"},
+)
+async def approve_deployment(tx: Tx, call: Call, data: ApprovalInput, access: DeploymentAccess) -> Answer:
+    """Approve a deployment that waits for it; the last approval that is required queues it. Not by its author."""
+    return _shown(await approvals.approve(tx, access, comment=data.comment, request_id=call.request_id))
 
 
 @operation(

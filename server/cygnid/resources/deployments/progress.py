@@ -163,11 +163,34 @@ async def end(
     return ended
 
 
-async def supersede_older(tx: Tx, row: DeploymentRow) -> None:
+async def enter_queue(tx: Tx, row: DeploymentRow) -> None:
+    """It is queued from now on: older ones that wait are superseded; a rollback cancels one that runs and is not yet
+    switching."""
+    await _supersede_older(tx, row)
+    if row.type == "rollback" and (holding := await queries.running(tx, row.environment_id)) is not None:
+        other = await queries.deployment(tx, holding)
+        if other is not None and other.status != "verifying":
+            await request_cancel(tx, other)
+    await changes.wake(tx, Wake.DUE)
+
+
+async def request_cancel(tx: Tx, row: DeploymentRow) -> None:
+    """Whoever runs it is told."""
+    await tx.execute(
+        """UPDATE deployments SET cancel_requested_at = coalesce(cancel_requested_at, $2), updated_at = $2,
+               due_at = coalesce(due_at, now()) WHERE id = $1""",
+        row.id,
+        clock.now(),
+    )
+    await changes.wake(tx, Wake.CANCEL)
+    await changes.wake(tx, Wake.DUE)
+
+
+async def _supersede_older(tx: Tx, row: DeploymentRow) -> None:
     """A newer one makes those that still wait pointless."""
     older: list[str] = await tx.value(
         """SELECT coalesce(array_agg(id ORDER BY id), '{}') FROM deployments
-           WHERE environment_id = $1 AND status = 'queued' AND id <> $2""",
+           WHERE environment_id = $1 AND status IN ('awaitingApproval', 'queued') AND id < $2""",
         row.environment_id,
         row.id,
     )
@@ -258,6 +281,19 @@ def stepped(step: DeploymentStep, status: Any) -> DeploymentStep:
             began = now if step.started_at is None else datetime.fromisoformat(str(step.started_at))
             spent = max(0, round((now - began).total_seconds() * 1000))
             return msgspec.structs.replace(step, status=status, started_at=began, finished_at=now, duration_ms=spent)
+
+
+def pending(name: StepName, *, built: bool) -> DeploymentStep:
+    """A step before anything of it began. `built`: the artifact is there."""
+    skipped = built and name in ("source", "build")
+    return DeploymentStep(
+        name=name,
+        status="skipped" if skipped else "pending",
+        started_at=None,
+        finished_at=None,
+        duration_ms=None,
+        message="The artifact is there already" if skipped and name == "build" else None,
+    )
 
 
 async def _again(tx: Tx, row: DeploymentRow) -> DeploymentRow:

@@ -16,6 +16,7 @@ from cygnid.resources.deployments import queue
 from cygnid.resources.deployments.queue import Place
 from cygnid.resources.deployments.schemas import (
     RUNNING,
+    Approval,
     Commit,
     Deployment,
     DeploymentArtifact,
@@ -38,6 +39,9 @@ _SELECT = """SELECT d.id, p.team_id, d.project_id, d.environment_id, d.environme
         d.previous_id, d.steps, d.failure, d.released_attempt, d.was_live, d.cancel_requested_at, d.started_at,
         d.finished_at, d.attempt, d.lease_expires_at, d.version, d.created_at, d.updated_at, d.created_by, e.url,
         e.current_deployment_id IS NOT DISTINCT FROM d.id AS is_current,
+        d.approvals_required, CASE WHEN d.approvals_required = 0 THEN '[]' ELSE (
+            SELECT coalesce(jsonb_agg(jsonb_build_object('userId', o.user_id, 'comment', o.comment, 'at', o.at)
+                ORDER BY o.at), '[]') FROM approvals o WHERE o.deployment_id = d.id) END AS approvals,
         a.kind AS artifact_kind, a.size_bytes AS artifact_size_bytes, a.pruned_at,
         b.id AS blocked_by_id
     FROM deployments d JOIN projects p ON p.id = d.project_id JOIN environments e ON e.id = d.environment_id
@@ -74,6 +78,8 @@ class DeploymentRow(msgspec.Struct, frozen=True, kw_only=True):
     steps: list[DeploymentStep]
     failure: DeploymentFailure | None
     released_attempt: int | None
+    approvals_required: int
+    approvals: list[Approval]
     was_live: bool
     cancel_requested_at: datetime | None
     started_at: datetime | None
@@ -353,6 +359,8 @@ def shown(row: DeploymentRow) -> Deployment:
         message=row.message,
         labels=row.labels,
         steps=row.steps,
+        approvals=row.approvals,
+        approvals_required=row.approvals_required,
         failure=row.failure,
         url=row.url,
         is_current=row.is_current,

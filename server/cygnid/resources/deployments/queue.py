@@ -111,7 +111,7 @@ async def places(read: Read) -> dict[str, Place]:
         Unended,
         """SELECT id, project_id, environment_id, status = 'queued' AS is_queued, started_at,
                digest IS NULL AND status IN ('queued', 'building') AS builds
-           FROM deployments WHERE finished_at IS NULL""",
+           FROM deployments WHERE finished_at IS NULL AND status <> 'awaitingApproval'""",
     )
     projects = sorted({each.project_id for each in unended if each.builds})
     builds = await read.all(

@@ -12,7 +12,16 @@ from cygnid.core.paging import LogQuery
 from cygnid.core.schemas import In, Out, Timestamp
 
 Status = Literal[
-    "queued", "building", "releasing", "deploying", "verifying", "success", "failed", "canceled", "superseded"
+    "awaitingApproval",
+    "queued",
+    "building",
+    "releasing",
+    "deploying",
+    "verifying",
+    "success",
+    "failed",
+    "canceled",
+    "superseded",
 ]
 Type = Literal["deploy", "redeploy", "promote", "rollback", "configChange", "restart"]
 Trigger = Literal["api", "cli", "dashboard", "git"]
@@ -37,6 +46,9 @@ Ref = Annotated[str, Meta(min_length=1, max_length=255)]
 
 class DeploymentEvents(StrEnum):
     CREATED = "deployment.created"
+    AWAITING_APPROVAL = "deployment.awaiting_approval"
+    APPROVED = "deployment.approved"
+    QUEUED = "deployment.queued"
     BUILDING = "deployment.building"
     RELEASING = "deployment.releasing"
     DEPLOYING = "deployment.deploying"
@@ -80,6 +92,12 @@ class DeploymentCreate(In, frozen=True, kw_only=True):
         msgspec.field(default_factory=dict[str, str])
     )
     clear_cache: bool = False
+    wait_for_approval: bool = False
+    """Somebody else approves it first, also where the environment requires no approval."""
+
+
+class ApprovalInput(In, frozen=True, kw_only=True):
+    comment: Annotated[str, Meta(max_length=500)] | None = None
 
 
 class Redeploy(In, frozen=True, kw_only=True):
@@ -170,6 +188,12 @@ class Commit(Out, frozen=True, kw_only=True):
     committed_at: Timestamp
 
 
+class Approval(Out, frozen=True, kw_only=True):
+    user_id: str
+    comment: str | None
+    at: Timestamp
+
+
 class DeploymentArtifact(Out, frozen=True, kw_only=True):
     kind: Literal["release", "static"]
     digest: str
@@ -211,6 +235,9 @@ class Deployment(Out, frozen=True, kw_only=True):
     message: str | None
     labels: dict[str, str]
     steps: list[DeploymentStep]
+    approvals: list[Approval]
+    approvals_required: int
+    """It is queued once so many others have approved it."""
     failure: DeploymentFailure | None
     url: str | None
     is_current: bool

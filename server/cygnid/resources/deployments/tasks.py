@@ -9,7 +9,7 @@ from cygnid.core.changes import Wake
 from cygnid.core.db import begin, read
 from cygnid.core.reconcile import reconcile
 from cygnid.core.work import Claim, Lost, work
-from cygnid.resources.deployments import progress, queries, queue
+from cygnid.resources.deployments import approvals, progress, queries, queue
 from cygnid.resources.deployments.schemas import ENDS, DeploymentEvents
 from cygnid.resources.deployments.steps import course, ends
 from cygnid.resources.deployments.steps.attempt import Attempt, StepFailed
@@ -100,6 +100,13 @@ async def admit_builds(backends: Backends) -> None:
         # also those that a worker holds just now: it may have looked before there was a place
         if await tx.execute("UPDATE deployments SET due_at = now() WHERE id = ANY($1) AND status = 'queued'", admitted):
             await changes.wake(tx, Wake.DUE)
+
+
+@reconcile(on=[], minutes=60)
+async def expire_approvals(backends: Backends) -> None:
+    """What nobody approves is canceled."""
+    async with begin(backends.pool) as tx:
+        await approvals.expire(tx)
 
 
 @reconcile(on=[DeploymentEvents.SUCCESS, DeploymentEvents.DELETED], minutes=60)

@@ -90,7 +90,7 @@ async def test_lists_and_their_filters(site: Installation, ada: AsyncCygniClient
     assert (await answer(ada, "GET", "/deployments", query={"commitSha": "012345"}))[1] == "validation_error"
     assert (await answer(ada, "GET", "/deployments", query={"commit": "main"}))[1] == "unknown_parameter"
     assert (await answer(ada, "GET", "/deployments", query={"projectId": "nothing"}))[0] == 404
-    assert (await answer(ada, "GET", "/deployments", query={"status": "awaitingApproval"}))[0] == 400
+    assert (await answer(ada, "GET", "/deployments", query={"status": "canary"}))[0] == 400
 
 
 @pytest.mark.parametrize(

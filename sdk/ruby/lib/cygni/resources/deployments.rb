@@ -8,6 +8,23 @@ module Cygni
     class Deployments < Resource
       include Helpers::Deployments
 
+      # Approve a deployment that waits for it; the last approval that is required queues it. Not by its author.
+      #
+      # deployment_id: Which deployment: its id.
+      #
+      # Needs the permission `deployments:approve`.
+      def approve(deployment_id, comment: OMIT, options: {})
+        ask_model(
+          "POST",
+          "/deployments/#{Encoder.segment(deployment_id)}/approve",
+          Models::Deployment,
+          body: {
+            "comment" => comment
+          },
+          options: options
+        )
+      end
+
       # End it before it switches; what serves goes on serving.
       #
       # deployment_id: Which deployment: its id.
@@ -37,6 +54,7 @@ module Cygni
         message: OMIT,
         labels: OMIT,
         clear_cache: OMIT,
+        wait_for_approval: OMIT,
         options: {}
       )
         ask_model(
@@ -54,7 +72,8 @@ module Cygni
             "strategy" => strategy,
             "message" => message,
             "labels" => labels,
-            "clearCache" => clear_cache
+            "clearCache" => clear_cache,
+            "waitForApproval" => wait_for_approval
           },
           options: options
         )
