@@ -20,8 +20,9 @@ PASSWORD = "three unlikely words"
 BY_SESSION = ("sessions", "me")
 ALONE = ("git credential", "approve", "me confirm-email", "me two-factor confirm", "me two-factor disable")
 """One speaks with git alone, the others say what only mail, an authenticator or a device brings."""
-FOR_ALL = ("teams create", "teams delete", "teams restore", "members remove", "invite accept")
-"""They change which teams there are and who is in them, under the feet of all others: tests of the API do them."""
+FOR_ALL = ("teams create", "teams delete", "teams restore", "members remove", "invite accept", "deployments approve")
+"""They change which teams there are and who is in them, under the feet of all others, or take somebody else: tests of
+the API do them."""
 BROKEN = 'import os\nport = os.environ["PORT"]\nraise SystemExit("the reason is here")\n'
 SLOW = BROKEN.replace("raise", "import time; time.sleep(3600)\nraise")
 
