@@ -18,7 +18,13 @@ WITH_BODY = [item for item in OPERATIONS if item.data is not None]
 BY_CODE = {"auth.confirmTwoFactor", "auth.disableTwoFactor", "auth.deviceToken", "auth.approveDevice"}
 BY_CODE |= {"auth.startOidc", "auth.finishOidc"}
 """They need a code that was made before, or a provider: what is wrong with the example is that alone."""
-NOT_NOW = {"projects.rollback", "projects.restart", "deployments.rollback", "deployments.promote", "deployments.approve"}
+NOT_NOW = {
+    "projects.rollback",
+    "projects.restart",
+    "deployments.rollback",
+    "deployments.promote",
+    "deployments.approve",
+}
 """They need a deployment that a worker has ended: 409 is their right answer here."""
 
 

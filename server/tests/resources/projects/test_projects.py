@@ -211,7 +211,7 @@ async def test_a_list_is_filtered_and_sorted(api: Api) -> None:
     assert await names(owner, search="%") == []
     assert await names(owner, label="team:core", sort="name") == ["api-one", "web-two"]
     assert await names(owner, label=["team:core", "tier:1"]) == ["api-one"]
-    assert (await refused(names(owner, label="team"))).details["field"] == "label"
+    assert (await refused(names(owner, label="team"))).details["field"] == "label[0]"
     assert (await refused(names(owner, sort="url"))).details["allowed"] == ["createdAt", "name", "updatedAt"]
     assert (await refused(names(owner, colour="red"))).code == "unknown_parameter"
     first = await owner.request("GET", "/projects", query={"limit": 1, "sort": "name"})
