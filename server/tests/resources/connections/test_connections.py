@@ -26,8 +26,8 @@ async def test_a_key_is_made_and_its_public_half_always_shown(api: Api) -> None:
     assert (made["auth"], made["provider"], made["teamId"]) == (
         {"type": "sshKey", "username": None}, "generic", api.team_id,
     )  # fmt: skip
-    assert (await owner.request("GET", f"/git/connections/{made['id']}")).data == made
-    assert (await owner.request("GET", "/git/connections")).data == [made]
+    assert (await owner.raw.git_connections.get(made["id"])).data == made
+    assert (await owner.raw.git_connections.list()).data == [made]
     async with db.read(api.pool) as read:
         private = await queries.secret(read, Secrets(api.settings.key()), made["id"])
     assert private is not None
@@ -73,7 +73,7 @@ async def test_only_its_team_has_it_and_only_admins_make_one(api: Api) -> None:
     outsider, developer = await api.outsider(), await api.member("developer")
     for method in ("GET", "DELETE"):
         assert (await refused(outsider.request(method, path))).status == 404
-    assert (await outsider.request("GET", "/git/connections")).data == []
+    assert (await outsider.raw.git_connections.list()).data == []
     assert (await developer.request("GET", path)).data == made
     for asked in (developer.request("DELETE", path), make(developer)):
         assert (await refused(asked)).code == "insufficient_scope"
@@ -83,10 +83,10 @@ async def test_one_that_a_project_uses_stays(api: Api) -> None:
     owner = await api.owner()
     made = await make(owner)
     source = {"repositoryUrl": "git@git.example.com:team/app.git", "connectionId": made["id"]}
-    await owner.request("POST", "/projects", json={"name": "shop", "source": source})
+    await owner.projects.create(name="shop", source=source)
     path = f"/git/connections/{made['id']}"
     assert (await refused(owner.request("DELETE", path))).code == "in_use"
-    await owner.request("PATCH", "/projects/shop", json={"source": {"connectionId": None}})
+    await owner.projects.update("shop", source={"connectionId": None})
     assert (await owner.request("DELETE", path)).status == 204
     assert (await refused(owner.request("GET", path))).status == 404
 
@@ -96,5 +96,5 @@ async def test_a_host_is_known_by_the_key_it_showed_first(api: Api) -> None:
     for key in ("git.example.com ssh-ed25519 AAAA\n", "git.example.com ssh-ed25519 BBBB\n"):
         async with db.begin(api.pool) as tx:
             await actions.keep_known_hosts(tx, made["id"], key)
-    found = (await (await api.owner()).request("GET", f"/git/connections/{made['id']}")).data
+    found = (await (await api.owner()).raw.git_connections.get(made["id"])).data
     assert found["knownHosts"] == "git.example.com ssh-ed25519 AAAA\n"

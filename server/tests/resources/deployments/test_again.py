@@ -57,17 +57,17 @@ async def test_a_rollback_takes_the_variables_it_had(site: Installation, ada: As
     await site.project(ada)
     variable = await greet(ada, "one")
     first = await site.live(ada, SAYS)
-    await ada.request("PATCH", f"/env/{variable}", json={"value": "two"})
+    await ada.env.update(variable, value="two")
     second = await site.live(ada, SAYS)
     assert await site.serves() == {"two"}
-    answer = await ada.request("POST", f"/deployments/{first}/rollback", json={})
+    answer = await ada.raw.deployments.rollback(first)
     assert [warning["code"] for warning in answer.meta["warnings"]] == ["env_differs"]
     assert answer.meta["warnings"][0]["path"] == "env.GREETING"
     await site.end(ada, answer.data["id"])
     assert await site.serves() == {"one"}
     await post(site, ada, f"/deployments/{second}/rollback", restoreEnv=False)
     assert await site.serves() == {"two"}
-    await ada.request("DELETE", f"/env/{variable}")
+    await ada.env.delete(variable)
     await post(site, ada, f"/deployments/{first}/rollback")
     assert await site.serves() == {"nothing"}
 
@@ -99,7 +99,7 @@ async def test_what_cannot_be_rolled_back_to(site: Installation, ada: AsyncCygni
     await site.end(ada, failed)
     assert await refused(ada, f"/deployments/{failed}/rollback") == (409, "invalid_state")
     assert await refused(ada, f"/deployments/{current}/rollback") == (409, "invalid_state")
-    await ada.request("POST", "/projects/shop/environments", json={"name": "staging"})
+    await ada.environments.create("shop", name="staging")
     body = {"environment": "staging", "deploymentId": current}
     with pytest.raises(APIStatusError) as error:
         await ada.request("POST", "/projects/shop/rollback", json=body)
@@ -111,7 +111,7 @@ async def test_a_promotion_takes_the_artifact_and_the_targets_variables(
 ) -> None:
     await site.project(ada)
     await greet(ada, "production's")
-    await ada.request("POST", "/projects/shop/environments", json={"name": "staging"})
+    await ada.environments.create("shop", name="staging")
     staged = await site.live(ada, SAYS, environment="staging")
     assert await site.serves() == {"nothing"}
     found = await post(site, ada, f"/deployments/{staged}/promote")
@@ -129,12 +129,12 @@ async def test_a_restart_takes_what_is_now(site: Installation, ada: AsyncCygniCl
     variable = await greet(ada, "one")
     await site.live(ada, SAYS)
     assert (await post(site, ada, "/projects/shop/restart"))["type"] == "restart"
-    await ada.request("PATCH", f"/env/{variable}", json={"value": "two"})
+    await ada.env.update(variable, value="two")
     assert (await post(site, ada, "/projects/shop/restart"))["type"] == "configChange"
     assert await site.serves() == {"two"}
-    await ada.request("PATCH", "/projects/shop/processes/web", json={"memoryMb": 1024})
+    await ada.processes.update("shop", "web", memory_mb=1024)
     assert (await post(site, ada, "/projects/shop/restart"))["type"] == "configChange"
-    assert not (await ada.request("GET", "/projects/shop/processes/web")).data["pending"]
+    assert not (await ada.raw.processes.get("shop", "web")).data["pending"]
     assert (await post(site, ada, "/projects/shop/restart"))["type"] == "restart"
 
 
@@ -157,7 +157,7 @@ async def test_a_redeploy_may_keep_its_variables(site: Installation, ada: AsyncC
     await site.project(ada)
     variable = await greet(ada, "one")
     first = await site.live(ada, SAYS)
-    await ada.request("PATCH", f"/env/{variable}", json={"value": "two"})
+    await ada.env.update(variable, value="two")
     await post(site, ada, f"/deployments/{first}/redeploy", refreshEnv=False)
     assert await site.serves() == {"one"}
     await post(site, ada, f"/deployments/{first}/redeploy")
@@ -204,9 +204,9 @@ async def test_a_deleted_one_takes_its_artifact_with_it(site: Installation, ada:
     row = await site.get(ada, first)
     folder = _folder(site, row)
     with pytest.raises(APIStatusError) as error:
-        await ada.request("DELETE", f"/deployments/{second}")
+        await ada.deployments.delete(second)
     assert (error.value.status, error.value.code) == (409, "in_use")
-    assert (await ada.request("DELETE", f"/deployments/{first}")).status == 204
+    assert (await ada.raw.deployments.delete(first)).status == 204
     with pytest.raises(APIStatusError) as error:
         await site.get(ada, first)
     assert error.value.status == 404
@@ -214,7 +214,7 @@ async def test_a_deleted_one_takes_its_artifact_with_it(site: Installation, ada:
     held = "SELECT string_agg(id, ' ') FROM uploads WHERE used_at IS NOT NULL"
     while row["source"]["uploadId"] in await site.value(held):
         await asyncio.sleep(0.05)
-    listed = (await ada.request("GET", "/deployments", query={"projectId": "shop"})).data
+    listed = (await ada.raw.deployments.list(project_id="shop")).data
     assert [row["id"] for row in listed] == [second]
     data = await site.value("SELECT data FROM changes WHERE type = 'deployment.deleted'")
     assert json.loads(data)["status"] == "success"
@@ -224,7 +224,7 @@ async def test_what_another_needs_is_not_removed(site: Installation, ada: AsyncC
     await site.project(ada)
     first, second = await site.live(ada, STATIC), await site.live(ada, STATIC)
     folder = _folder(site, await site.get(ada, second))
-    await ada.request("DELETE", f"/deployments/{first}")
+    await ada.deployments.delete(first)
     third = await site.live(ada, {"index.html": "other"})
     assert folder.exists()
     assert (await site.get(ada, second))["rollbackable"]

@@ -67,12 +67,12 @@ async def test_many_at_once_of_one_environment(site: Installation, ada: AsyncCyg
     assert set(ends) <= {"success", "superseded"}
     assert ends[-1] == "success"
     await site.only(ids[-1])
-    assert (await ada.request("GET", "/projects/shop")).data["currentDeploymentId"] == ids[-1]
+    assert (await ada.raw.projects.get("shop")).data["currentDeploymentId"] == ids[-1]
 
 
 async def test_environments_do_not_wait_for_each_other(site: Installation, ada: AsyncCygniClient) -> None:
     await site.project(ada)
-    await ada.request("POST", "/projects/shop/environments", json={"name": "staging"})
+    await ada.environments.create("shop", name="staging")
     first = await site.live(ada, WEB, environment="staging")
     site.builder.hold = asyncio.Event()
     held = await site.deploy(ada, {**WEB, "a": "1"})
@@ -93,7 +93,7 @@ async def test_canceled_in_any_step(site: Installation, ada: AsyncCygniClient, s
         site.builder.hold = asyncio.Event()
     deployment_id = await site.deploy(ada, slow(step), strategy=strategy)
     await site.step(ada, deployment_id, step)
-    answer = await ada.request("POST", f"/deployments/{deployment_id}/cancel")
+    answer = await ada.raw.deployments.cancel(deployment_id)
     assert answer.status == 202
     found = await site.end(ada, deployment_id)
     statuses = {each["name"]: each["status"] for each in found["steps"]}
@@ -102,7 +102,7 @@ async def test_canceled_in_any_step(site: Installation, ada: AsyncCygniClient, s
     assert not {"running", "pending"} & set(statuses.values())
     await site.only(before)
     await until(lambda: _serves(site, before))
-    again = await ada.request("POST", f"/deployments/{deployment_id}/cancel")
+    again = await ada.raw.deployments.cancel(deployment_id)
     assert again.data["status"] == "canceled"
     assert not list((site.api.settings.home / "sources").glob("*"))
 
@@ -120,7 +120,7 @@ async def test_canceled_before_it_began(site: Installation, ada: AsyncCygniClien
     first = await site.deploy(ada, WEB)
     await site.step(ada, first, "build")
     second = await site.deploy(ada, WEB)
-    answer = await ada.request("POST", f"/deployments/{second}/cancel")
+    answer = await ada.raw.deployments.cancel(second)
     assert answer.data["status"] == "canceled"
     site.builder.hold.set()
     assert (await site.end(ada, first))["status"] == "success"
@@ -132,12 +132,12 @@ async def test_a_switch_cannot_be_canceled(site: Installation, ada: AsyncCygniCl
     deployment_id = await site.deploy(ada, WEB)
     await site.status(ada, deployment_id, "verifying")
     with pytest.raises(APIStatusError) as refused:
-        await ada.request("POST", f"/deployments/{deployment_id}/cancel")
+        await ada.deployments.cancel(deployment_id)
     assert (refused.value.status, refused.value.code) == (409, "invalid_state")
     site.edge.hold.set()
     assert (await site.end(ada, deployment_id))["status"] == "success"
     with pytest.raises(APIStatusError) as refused:
-        await ada.request("POST", f"/deployments/{deployment_id}/cancel")
+        await ada.deployments.cancel(deployment_id)
     assert refused.value.code == "invalid_state"
 
 
@@ -146,7 +146,7 @@ async def test_a_rollback_cancels_what_runs(site: Installation, ada: AsyncCygniC
     first, second = await site.live(ada), await site.live(ada, {**WEB, "a": "2"})
     running = await site.deploy(ada, slow("start"))
     await site.step(ada, running, "start")
-    answer = await ada.request("POST", "/projects/shop/rollback", json={})
+    answer = await ada.raw.projects.rollback("shop")
     assert answer.data["source"] == {"type": "deployment", "deploymentId": first}
     assert (await site.end(ada, running))["status"] == "canceled"
     assert (await site.end(ada, answer.data["id"]))["status"] == "success"
@@ -162,7 +162,7 @@ async def test_a_pause_ends_what_runs(site: Installation, ada: AsyncCygniClient,
         site.builder.hold = asyncio.Event()
     deployment_id = await site.deploy(ada, slow(step))
     await site.step(ada, deployment_id, step)
-    await ada.request("POST", "/projects/shop/pause")
+    await ada.projects.pause("shop")
     if site.builder.hold:
         site.builder.hold.set()
     found = await site.end(ada, deployment_id)
@@ -171,5 +171,5 @@ async def test_a_pause_ends_what_runs(site: Installation, ada: AsyncCygniClient,
         await site.deploy(ada, WEB)
     assert (refused.value.status, refused.value.code) == (409, "invalid_state")
     assert "resume" in (refused.value.hint or "")
-    await ada.request("POST", "/projects/shop/resume")
+    await ada.projects.resume("shop")
     await site.only(before)

@@ -19,7 +19,7 @@ async def owner(api: Api) -> AsyncCygniClient:
     client = await api.owner()
     await create_project(client, "shop")
     for name, kind in (("staging", "custom"), ("pr-1", "preview")):
-        await client.request("POST", "/projects/shop/environments", json={"name": name, "type": kind})
+        await client.environments.create("shop", name=name, type=kind)
     return client
 
 
@@ -58,7 +58,7 @@ async def test_all_are_set_and_the_rest_pruned(owner: AsyncCygniClient) -> None:
     assert "warnings" not in done.meta
     assert counts(done.data) == (1, 1, 1, 1)
     assert await found(owner) == {"A": "1", "B": "two", "D": "4"}
-    listed = (await owner.request("GET", "/env", query={"projectId": "shop"})).data
+    listed = (await owner.raw.env.list(project_id="shop")).data
     assert {item["key"]: (item["type"], item["version"]) for item in listed} == {
         "A": ("plain", 1), "B": ("secret", 2), "D": ("secret", 1),
     }  # fmt: skip
@@ -73,7 +73,7 @@ async def test_a_shared_variable_is_split(owner: AsyncCygniClient) -> None:
     assert counts(answer.data) == (0, 1, 1, 1)
     assert await found(owner) == {"A": "new", "B": "old"}
     assert await found(owner, "staging") == {"A": "old", "B": "old", "C": "old"}
-    listed = (await owner.request("GET", "/env", query={"projectId": "shop"})).data
+    listed = (await owner.raw.env.list(project_id="shop")).data
     assert sorted((item["key"], item["environments"], item["type"], item["comment"]) for item in listed) == [
         ("A", ["production"], "plain", "A"), ("A", ["staging"], "plain", "A"), ("B", both, "plain", "B"),
         ("C", ["staging"], "plain", "C"),
@@ -112,7 +112,7 @@ async def test_a_file_is_imported_as_secrets(owner: AsyncCygniClient) -> None:
     assert counts(await imported(owner, content)) == (1, 1, 0, 0)
     assert counts(await imported(owner, content)) == (0, 0, 2, 0)
     assert await found(owner) == {"A": "2", "B": "b\nb", "Z": "z"}
-    listed = (await owner.request("GET", "/env", query={"projectId": "shop"})).data
+    listed = (await owner.raw.env.list(project_id="shop")).data
     assert {item["key"]: item["type"] for item in listed} == {"A": "plain", "B": "secret", "Z": "secret"}
 
 

@@ -26,11 +26,11 @@ async def patch(client: AsyncCygniClient, variable: dict[str, Any], **fields: An
 
 
 async def reveal(client: AsyncCygniClient, variable: dict[str, Any], reason: str = "why not") -> Any:
-    return await client.request("POST", f"/env/{variable['id']}/reveal", json={"reason": reason})
+    return await client.raw.env.reveal(variable["id"], reason=reason)
 
 
 async def environment(client: AsyncCygniClient, name: str, kind: str = "custom") -> None:
-    await client.request("POST", "/projects/shop/environments", json={"name": name, "type": kind})
+    await client.environments.create("shop", name=name, type=kind)
 
 
 async def keys(client: AsyncCygniClient, **query: Any) -> list[str]:
@@ -51,13 +51,13 @@ async def test_a_secret_is_kept_and_not_shown(api: Api, owner: AsyncCygniClient)
     made = answer.data
     assert (answer.status, answer.headers["location"]) == (201, f"/v1/env/{made['id']}")
     assert answer.headers["etag"].endswith('.1"')
-    project = (await owner.request("GET", "/projects/shop")).data
+    project = (await owner.raw.projects.get("shop")).data
     assert {name: made[name] for name in made if not name.endswith("At")} == {
         "id": made["id"], "teamId": api.team_id, "projectId": project["id"], "key": "A", "value": None,
         "environments": ["production"], "type": "secret", "target": "both", "comment": None, "version": 1,
         "deployedVersion": None, "pending": False, "updatedBy": api.owner_id, "createdBy": api.owner_id,
     }  # fmt: skip
-    assert (await owner.request("GET", f"/env/{made['id']}")).data == made
+    assert (await owner.raw.env.get(made["id"])).data == made
     assert (await owner.request("GET", "/env", query={"projectId": project["id"]})).data == [made]
     async with db.read(api.pool) as read:
         dump = await read.value(
@@ -144,10 +144,10 @@ async def test_of_many_at_once_one_wins(owner: AsyncCygniClient) -> None:
     answers = await asyncio.gather(*(make(owner) for _ in range(6)), return_exceptions=True)
     errors = [answer for answer in answers if isinstance(answer, BaseException)]
     assert [error.code for error in errors] == ["conflict"] * 5  # type: ignore[attr-defined]
-    made = (await owner.request("GET", "/env", query={"projectId": "shop"})).data
+    made = (await owner.raw.env.list(project_id="shop")).data
     assert len(made) == 1
     await asyncio.gather(*(patch(owner, made[0], value=f"value {number}") for number in range(6)))
-    found = (await owner.request("GET", f"/env/{made[0]['id']}/versions")).data
+    found = (await owner.raw.env.versions(made[0]["id"])).data
     assert [item["version"] for item in found] == [7, 6, 5, 4, 3, 2, 1]
 
 
@@ -158,13 +158,13 @@ async def test_a_change_is_a_version_where_processes_see_it(owner: AsyncCygniCli
         ({"type": "secret"}, 4), ({"environments": ["preview"]}, 4), ({"value": "one"}, 5),
     ):  # fmt: skip
         assert (await patch(owner, made, **fields))["version"] == version, fields
-    versions = (await owner.request("GET", f"/env/{made['id']}/versions")).data
+    versions = (await owner.raw.env.versions(made["id"])).data
     hashes = {item["version"]: item["valueHash"] for item in versions}
     assert hashes[1] == hashes[5] != hashes[2] == hashes[3] == hashes[4]
     assert all(len(each) == 16 and int(each, 16) >= 0 for each in hashes.values())
     await create_project(owner, "other")
     same = await make(owner, projectId="other", value="one")
-    theirs = (await owner.request("GET", f"/env/{same['id']}/versions")).data[0]["valueHash"]
+    theirs = (await owner.raw.env.versions(same["id"])).data[0]["valueHash"]
     assert theirs != hashes[1], "a hash says nothing about another project"
 
 
@@ -186,7 +186,7 @@ async def test_what_was_hidden_never_becomes_plain(owner: AsyncCygniClient) -> N
 async def test_a_bad_patch_changes_nothing(owner: AsyncCygniClient, fields: dict[str, Any]) -> None:
     made = await make(owner)
     assert (await refused(patch(owner, made, **fields))).status == 400
-    assert (await owner.request("GET", f"/env/{made['id']}")).data == made
+    assert (await owner.raw.env.get(made["id"])).data == made
 
 
 async def test_who_read_another_version_is_told(owner: AsyncCygniClient) -> None:
@@ -206,18 +206,18 @@ async def test_who_read_another_version_is_told(owner: AsyncCygniClient) -> None
 async def test_a_rollback_is_a_new_version_with_the_old_value(owner: AsyncCygniClient) -> None:
     made = await make(owner, value="one")
     await patch(owner, made, value="two", target="runtime")
-    back = (await owner.request("POST", f"/env/{made['id']}/rollback", json={"version": 1})).data
+    back = (await owner.raw.env.rollback(made["id"], version=1)).data
     assert (back["version"], back["target"]) == (3, "runtime")
     assert (await reveal(owner, made)).data == {"id": made["id"], "key": "A", "value": "one", "version": 3}
     for version, status in ((9, 404), (0, 400), (-1, 400), ("1", 400), (2**31, 400)):
-        asked = owner.request("POST", f"/env/{made['id']}/rollback", json={"version": version})
+        asked = owner.raw.env.rollback(made["id"], version=version)
         assert (await refused(asked)).status == status
 
 
 async def test_revealing_needs_a_reason_and_is_kept(api: Api, owner: AsyncCygniClient) -> None:
     made = await make(owner)
     for reason in ("", "   ", "r" * 201, None):
-        asked = owner.request("POST", f"/env/{made['id']}/reveal", json={"reason": reason})
+        asked = owner.raw.env.reveal(made["id"], reason=reason)
         assert (await refused(asked)).details["field"] == "reason"
     key = {"Idempotency-Key": "one-and-only"}
     path = f"/env/{made['id']}/reveal"
@@ -255,7 +255,7 @@ async def test_lists_are_filtered(owner: AsyncCygniClient) -> None:
 async def test_everything_is_recorded_without_values(api: Api, owner: AsyncCygniClient) -> None:
     made = await make(owner, type="plain", value="first-value")
     await patch(owner, made, value="second-value", comment="c")
-    await owner.request("DELETE", f"/env/{made['id']}")
+    await owner.env.delete(made["id"])
     async with db.read(api.pool) as read:
         rows = await read.value(
             """SELECT json_agg(json_build_array(type, before::json, after::json, data::json, resource_type)
@@ -311,7 +311,7 @@ async def test_who_may_what(api: Api, owner: AsyncCygniClient) -> None:
 
 async def test_a_token_of_one_environment_stays_there(api: Api, owner: AsyncCygniClient) -> None:
     await environment(owner, "staging")
-    project_id = (await owner.request("GET", "/projects/shop")).data["id"]
+    project_id = (await owner.raw.projects.get("shop")).data["id"]
     own = await make(owner, "OWN", environments=["staging"])
     shared = await make(owner, "SHARED", environments=["staging", "production"])
     other = await make(owner, "OTHER")
@@ -323,32 +323,32 @@ async def test_a_token_of_one_environment_stays_there(api: Api, owner: AsyncCygn
     bound = api.client(secret)
     assert await keys(bound, environment="staging") == ["OWN", "SHARED"]
     for variable in (own, shared):
-        assert (await bound.request("GET", f"/env/{variable['id']}")).data["key"] == variable["key"]
+        assert (await bound.raw.env.get(variable["id"])).data["key"] == variable["key"]
         assert (await reveal(bound, variable)).data["value"] == VALUE
     assert (await patch(bound, own, value="x"))["version"] == 2
     assert (await make(bound, "NEW", environments=["staging"]))["environments"] == ["staging"]
     for asked in (
         keys(bound), keys(bound, environment="production"), keys(bound, environment="preview"),
-        bound.request("GET", f"/env/{other['id']}"), reveal(bound, other), patch(bound, shared, value="x"),
+        bound.raw.env.get(other["id"]), reveal(bound, other), patch(bound, shared, value="x"),
         patch(bound, own, environments=["production"]), make(bound, "X"), make(bound, "X", environments=["preview"]),
-        bound.request("DELETE", f"/env/{shared['id']}"),
+        bound.raw.env.delete(shared["id"]),
     ):  # fmt: skip
         assert (await refused(asked)).status == 403
-    assert (await owner.request("GET", f"/env/{shared['id']}")).data["version"] == 1
+    assert (await owner.raw.env.get(shared["id"])).data["version"] == 1
 
 
 async def test_a_deleted_project_changes_no_more(owner: AsyncCygniClient) -> None:
     made = await make(owner)
-    await owner.request("DELETE", "/projects/shop", query={"confirm": "shop"})
-    for asked in (patch(owner, made, value="x"), make(owner, "B"), owner.request("DELETE", f"/env/{made['id']}")):
+    await owner.projects.delete("shop", confirm="shop")
+    for asked in (patch(owner, made, value="x"), make(owner, "B"), owner.raw.env.delete(made["id"])):
         assert (await refused(asked)).code == "invalid_state"
-    await owner.request("POST", "/projects/shop/restore")
+    await owner.projects.restore("shop")
     assert (await reveal(owner, made)).data["value"] == VALUE
 
 
 async def test_a_deleted_environment_takes_no_variable(owner: AsyncCygniClient) -> None:
     await environment(owner, "staging")
-    await owner.request("DELETE", "/projects/shop/environments/staging", query={"confirm": "staging"})
+    await owner.environments.delete("shop", "staging", confirm="staging")
     assert (await refused(make(owner, environments=["staging"]))).details["field"] == "environments[0]"
 
 

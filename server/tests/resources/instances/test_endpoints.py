@@ -67,7 +67,7 @@ async def test_an_instance_is_said_completely(stage: Stage) -> None:
         "process": "web", "deploymentId": release.deployment_id, "status": "crashed", "node": "n1", "restarts": 3,
         "lastExit": {"exitCode": None, "signal": "SIGKILL", "reason": "outOfMemory"}, "createdBy": "system",
     }  # fmt: skip
-    again = await owner.request("GET", f"/projects/shop/instances/{name}")
+    again = await owner.raw.instances.get("shop", name)
     same = await owner.request(
         "GET", f"/projects/shop/instances/{name}", headers={"If-None-Match": again.headers["etag"]}
     )
@@ -153,7 +153,7 @@ async def test_what_the_project_wants_is_pending_until_it_is_deployed(stage: Sta
     owner = await stage.owner()
 
     async def pending(**process: Any) -> bool:
-        await owner.request("PATCH", "/projects/shop", json={"processes": [{"type": "web", **process}]})
+        await owner.projects.update("shop", processes=[{"type": "web", **process}])
         return (await get(owner, "/projects/shop/processes/web"))["pending"]
 
     assert await pending(command="other")
@@ -177,7 +177,7 @@ async def test_a_change_of_what_was_read_elsewhere_is_refused(stage: Stage) -> N
     place = await stage.project()
     await place.live(WEB, path="/nowhere")
     owner = await stage.owner()
-    seen = await owner.request("GET", "/projects/shop/processes/web")
+    seen = await owner.raw.processes.get("shop", "web")
     changed = await patch(owner, "/projects/shop/processes/web", seen.headers["etag"], instances=2)
     error = await refused(patch(owner, "/projects/shop/processes/web", seen.headers["etag"], instances=3))
     assert (error.status, error.details["etag"]) == (412, changed.headers["etag"])

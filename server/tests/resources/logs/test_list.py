@@ -42,7 +42,7 @@ async def refused(client: AsyncCygniClient, **query: Any) -> tuple[int | None, s
 
 async def test_a_line_on_the_wire(shop: Shop, api: Api) -> None:
     await written(shop, "a", "ready\n", process="web", instance_id="inst_1", deployment_id="dep_1")
-    (line,) = (await (await api.owner()).request("GET", "/logs", query={"projectId": "shop"})).data
+    (line,) = (await (await api.owner()).raw.logs.list(project_id="shop")).data
     assert line.pop("id").startswith("log_")
     assert line.pop("timestamp").endswith("Z")
     assert line == {
@@ -139,7 +139,7 @@ async def test_since_and_until_bound_the_time(shop: Shop, api: Api) -> None:
     assert await messages(owner, since=clock.text(between - timedelta(hours=1))) == ["new", "old"]
     assert await messages(owner, until="9998-12-31T23:59:59Z") == ["new", "old"]
     assert await messages(owner, since="1970-01-01T00:00:00Z") == ["new", "old"]
-    lines = (await owner.request("GET", "/logs", query={"sort": "timestamp"})).data
+    lines = (await owner.raw.logs.list(sort="timestamp")).data
     assert await messages(owner, since=lines[1]["timestamp"]) == ["new"]
     assert await messages(owner, until=lines[1]["timestamp"]) == ["old"]
 

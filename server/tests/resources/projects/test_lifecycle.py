@@ -81,12 +81,12 @@ async def types(api: Api) -> list[str]:
 async def test_pause_and_resume_are_done_once(api: Api) -> None:
     owner = await api.owner()
     await create_project(owner)
-    first = await owner.request("POST", "/projects/shop/pause")
-    again = await owner.request("POST", "/projects/shop/pause")
+    first = await owner.raw.projects.pause("shop")
+    again = await owner.raw.projects.pause("shop")
     assert (first.status, first.data["status"], again.data) == (202, "paused", first.data)
     assert first.data["pausedAt"] is not None
     for _ in range(2):
-        resumed = await owner.request("POST", "/projects/shop/resume")
+        resumed = await owner.raw.projects.resume("shop")
         assert (resumed.status, resumed.data["status"], resumed.data["pausedAt"]) == (202, "active", None)
     assert (await types(api))[2:] == ["project.paused", "project.resumed"]
 
@@ -97,22 +97,22 @@ async def test_a_deletion_takes_the_name(api: Api, query: str) -> None:
     await create_project(owner)
     error = await refused(owner.request("DELETE", f"/projects/shop{query}"))
     assert (error.status, error.details["field"]) == (400, "confirm")
-    assert (await owner.request("GET", "/projects/shop")).data["status"] == "active"
+    assert (await owner.raw.projects.get("shop")).data["status"] == "active"
 
 
 async def test_a_deleted_project_comes_back_as_it_was(api: Api, time: Clock) -> None:
     owner = await api.owner()
     made = await create_project(owner, labels={"a": "1"})
-    await owner.request("POST", "/projects/shop/pause")
-    gone = await owner.request("DELETE", CONFIRMED)
+    await owner.projects.pause("shop")
+    gone = await owner.raw.projects.delete("shop", confirm="shop")
     assert (gone.status, gone.data["status"]) == (202, "deleted")
     assert gone.data["purgeAt"] == clock.text(time.now + timedelta(days=7))
     assert gone.data["deletedAt"] == clock.text(time.now)
     time.now += timedelta(days=6)
-    again = await owner.request("DELETE", f"/projects/{made['id']}?confirm=shop")
+    again = await owner.raw.projects.delete(made["id"], confirm="shop")
     assert (again.status, again.data) == (202, gone.data)
-    assert (await owner.request("GET", "/projects/shop")).data == gone.data
-    assert (await owner.request("GET", "/projects")).data == []
+    assert (await owner.raw.projects.get("shop")).data == gone.data
+    assert (await owner.raw.projects.list()).data == []
     for method, path, data in (
         ("PATCH", "/projects/shop", {"framework": "x"}), ("POST", "/projects/shop/pause", None),
         ("POST", "/projects/shop/resume", None), ("POST", "/projects/shop/environments", {"name": "stage"}),
@@ -121,7 +121,7 @@ async def test_a_deleted_project_comes_back_as_it_was(api: Api, time: Clock) -> 
         error = await refused(owner.request(method, path, json=data))
         assert (error.status, error.code) == (409, "invalid_state")
     for _ in range(2):
-        back = await owner.request("POST", "/projects/shop/restore")
+        back = await owner.raw.projects.restore("shop")
         assert (back.status, back.data["status"], back.data["labels"]) == (200, "paused", {"a": "1"})
         assert back.data["deletedAt"] is back.data["purgeAt"] is None
     assert (await types(api))[2:] == ["project.paused", "project.deleted", "project.restored"]
@@ -130,9 +130,9 @@ async def test_a_deleted_project_comes_back_as_it_was(api: Api, time: Clock) -> 
 async def test_who_may_write_may_not_delete(api: Api) -> None:
     owner, developer = await api.owner(), await api.member("developer")
     await create_project(developer)
-    assert (await refused(developer.request("DELETE", CONFIRMED))).status == 403
-    await owner.request("DELETE", CONFIRMED)
-    assert (await refused(developer.request("POST", "/projects/shop/restore"))).status == 403
+    assert (await refused(developer.projects.delete("shop", confirm="shop"))).status == 403
+    await owner.projects.delete("shop", confirm="shop")
+    assert (await refused(developer.projects.restore("shop"))).status == 403
 
 
 async def test_an_environment_is_made_deleted_and_restored(api: Api) -> None:
@@ -169,28 +169,28 @@ async def test_an_environment_is_made_deleted_and_restored(api: Api) -> None:
 async def test_an_environment_is_named_as_a_host(api: Api, name: str) -> None:
     owner = await api.owner()
     await create_project(owner)
-    error = await refused(owner.request("POST", "/projects/shop/environments", json={"name": name}))
+    error = await refused(owner.environments.create("shop", name=name))
     assert (error.status, error.details["reason"]) == (400, "Must be alphanumeric with hyphens")
 
 
 async def test_a_project_keeps_its_production(api: Api) -> None:
     owner = await api.owner()
     await create_project(owner)
-    error = await refused(owner.request("DELETE", "/projects/shop/environments/production?confirm=production"))
+    error = await refused(owner.environments.delete("shop", "production", confirm="production"))
     assert (error.status, error.code) == (409, "invalid_state")
-    assert (await refused(owner.request("GET", "/projects/shop/environments/none"))).status == 404
+    assert (await refused(owner.environments.get("shop", "none"))).status == 404
 
 
 async def test_a_deploy_token_of_one_environment_stays_there(api: Api) -> None:
     owner = await api.owner()
     project = await create_project(owner)
-    await owner.request("POST", "/projects/shop/environments", json={"name": "stage"})
+    await owner.environments.create("shop", name="stage")
     secret = await api.token(project_id=project["id"])
     async with db.begin(api.pool) as tx:
         await tx.execute("UPDATE tokens SET environment = 'stage' WHERE kind = 'deploy'")
     bound = api.client(secret)
-    assert (await bound.request("GET", "/projects/shop/environments/stage")).status == 200
-    assert (await bound.request("GET", "/projects/shop")).status == 200
+    assert (await bound.raw.environments.get("shop", "stage")).status == 200
+    assert (await bound.raw.projects.get("shop")).status == 200
     for method, path, data in (
         ("GET", "/projects/shop/environments/production", None), ("POST", "/projects/shop/pause", None),
         ("POST", "/projects/shop/environments", {"name": "more"}), ("DELETE", CONFIRMED, None),
@@ -202,16 +202,16 @@ async def test_what_is_past_its_time_cannot_be_restored_and_is_purged(api: Api, 
     owner = await api.owner()
     kept = await create_project(owner, "kept")
     project = await create_project(owner)
-    stage = (await owner.request("POST", "/projects/shop/environments", json={"name": "stage"})).data
-    production = (await owner.request("GET", "/projects/shop/environments/production")).data
+    stage = (await owner.raw.environments.create("shop", name="stage")).data
+    production = (await owner.raw.environments.get("shop", "production")).data
     before = await owners(api)
     assert {project["id"], stage["id"], production["id"]} <= before
-    await owner.request("DELETE", CONFIRMED)
+    await owner.projects.delete("shop", confirm="shop")
     machine = Machine()
     time.now += timedelta(days=7)
     await purge(api, machine)
     assert machine.asked == []  # a restore that began in time may not have ended
-    error = await refused(owner.request("POST", "/projects/shop/restore"))
+    error = await refused(owner.projects.restore("shop"))
     assert (error.status, error.code) == (410, "gone")
     time.now += timedelta(minutes=2)
     for _ in range(2):
@@ -222,7 +222,7 @@ async def test_what_is_past_its_time_cannot_be_restored_and_is_purged(api: Api, 
     assert await owners(api) == before - {project["id"], stage["id"], production["id"]}
     for method, path in (("GET", "/projects/shop"), ("POST", "/projects/shop/restore"), ("DELETE", CONFIRMED)):
         assert (await refused(owner.request(method, path))).status == 404
-    assert [item["id"] for item in (await owner.request("GET", "/projects")).data] == [kept["id"]]
+    assert [item["id"] for item in (await owner.raw.projects.list()).data] == [kept["id"]]
     assert (await create_project(owner))["id"] != project["id"]
 
 
@@ -230,7 +230,7 @@ async def test_a_purge_that_fails_is_done_again_and_loses_nothing(api: Api, time
     owner = await api.owner()
     project = await create_project(owner)
     before = await owners(api)
-    await owner.request("DELETE", CONFIRMED)
+    await owner.projects.delete("shop", confirm="shop")
     time.now += timedelta(days=8)
     machine = Machine(fails=2)
     for _ in range(2):
@@ -252,7 +252,7 @@ async def test_an_environment_alone_is_purged(api: Api, time: Clock) -> None:
     assert (await refused(owner.request("POST", f"{path}/stage/restore"))).status == 410
     machine = Machine()
     await purge(api, machine)
-    project_id = (await owner.request("GET", "/projects/shop")).data["id"]
+    project_id = (await owner.raw.projects.get("shop")).data["id"]
     assert machine.asked == [("environment", stage["id"]), (f"cache of {project_id}", stage["id"])]
     assert stage["id"] not in await owners(api)
     assert (await refused(owner.request("POST", f"{path}/stage/restore"))).status == 404
@@ -268,7 +268,7 @@ async def test_nothing_is_purged_while_something_of_it_is_on_the_machine(api: Ap
     environment = await environment_of(api.pool, project)
     async with db.begin(api.pool) as tx:
         await want(tx, await release_of(tx, project, environment))
-    await owner.request("DELETE", CONFIRMED)
+    await owner.projects.delete("shop", confirm="shop")
     time.now += timedelta(days=8)
     machine = Machine()
     await purge(api, machine)

@@ -13,15 +13,15 @@ URL = "https://git.example.com/team/app.git"
 
 
 async def make(client: AsyncCygniClient, **source: Any) -> Any:
-    return (await client.request("POST", "/projects", json={"name": "shop", "source": source})).data
+    return (await client.raw.projects.create(name="shop", source=source)).data
 
 
 async def patched(client: AsyncCygniClient, source: Any) -> Any:
-    return (await client.request("PATCH", "/projects/shop", json={"source": source})).data["source"]
+    return (await client.raw.projects.update("shop", source=source)).data["source"]
 
 
 async def branch(client: AsyncCygniClient, environment: str = "production") -> str | None:
-    return (await client.request("GET", f"/projects/shop/environments/{environment}")).data["branch"]
+    return (await client.raw.environments.get("shop", environment)).data["branch"]
 
 
 async def connection(client: AsyncCygniClient, kind: str = "token", host: str = "git.example.com") -> str:
@@ -66,8 +66,8 @@ async def test_branches_that_are_none(api: Api, name: str) -> None:
     assert error.details["field"] == "source.branch"
     await make(owner, repositoryUrl=URL)
     for asked in (
-        owner.request("PATCH", "/projects/shop/environments/production", json={"branch": name}),
-        owner.request("POST", "/projects/shop/environments", json={"name": "staging", "branch": name}),
+        owner.raw.environments.update("shop", "production", branch=name),
+        owner.raw.environments.create("shop", name="staging", branch=name),
     ):
         assert (await refused(asked)).details["field"] == "branch"
 
@@ -101,7 +101,7 @@ async def test_environments_follow_branches(api: Api) -> None:
     body = {"name": "staging", "branch": "develop", "autoDeploy": False}
     made = (await owner.request("POST", "/projects/shop/environments", json=body)).data
     assert (made["branch"], made["autoDeploy"]) == ("develop", False)
-    await owner.request("POST", "/projects/shop/environments", json={"name": "other"})
+    await owner.environments.create("shop", name="other")
     assert await branch(owner, "other") is None
     path = "/projects/shop/environments/staging"
     changed = await owner.request("PATCH", path, json={"branch": None, "autoDeploy": True})
