@@ -155,6 +155,12 @@ INSTALLS: dict[str, tuple[dict[str, str], str | None, tuple[str, ...], bool]] = 
         (),
         False,
     ),
+    "nuxt": (
+        {"package.json": package(dependencies={"nuxt": "3"})},
+        "npm install --no-package-lock --include=dev",
+        (),
+        False,
+    ),
     "no dependencies": ({"package.json": package(name="a")}, None, (), True),
 }
 

@@ -139,6 +139,9 @@ def _install(
         return command, (), None, (*notes, f"package.json has a {hook} script: installed at each build.")
     if "@prisma/client" in dependencies:
         return command, (), None, (*notes, "Prisma writes its client into node_modules: installed at each build.")
+    if "nuxt" in dependencies:
+        # its server is made of copies with the modes that they have in node_modules, which it then writes to
+        return command, (), None, (*notes, "Nuxt writes to what it copies from node_modules: installed at each build.")
     if any(isinstance(spec, str) and spec.startswith((*_LOCAL, "workspace:")) for spec in dependencies.values()):
         return command, (), None, (*notes, "package.json installs from the source itself: installed at each build.")
     if manager.from_source:
@@ -184,6 +187,8 @@ def _reads_tree(workspace: Workspace, manager: node_managers.Manager) -> str | N
             return f"{who} has programs of its own"
         if "@prisma/client" in asked:
             return "Prisma writes its client into node_modules"
+        if "nuxt" in asked:
+            return "Nuxt writes to what it copies from node_modules"
         if any(isinstance(spec, str) and spec.startswith(_LOCAL) for spec in asked.values()):
             return f"{who} installs from the source itself"
     return None
