@@ -30,7 +30,7 @@ async def events(api: Api, *columns: str) -> list[Any]:
 
 async def test_a_new_project_is_complete_and_has_production(api: Api) -> None:
     owner = await api.owner()
-    answer = await owner.request("POST", "/projects", json={"name": "shop", "labels": {"team": "core"}})
+    answer = await owner.raw.projects.create(name="shop", labels={"team": "core"})
     made = answer.data
     assert answer.status == 201
     assert answer.headers["location"] == f"/v1/projects/{made['id']}"
@@ -44,8 +44,8 @@ async def test_a_new_project_is_complete_and_has_production(api: Api) -> None:
     }  # fmt: skip
     assert made["currentDeploymentId"] is made["latestDeployment"] is made["deletedAt"] is made["purgeAt"] is None
     for reference in (made["id"], "shop"):
-        assert (await owner.request("GET", f"/projects/{reference}")).data == made
-    production = (await owner.request("GET", "/projects/shop/environments/production")).data
+        assert (await owner.raw.projects.get(reference)).data == made
+    production = (await owner.raw.environments.get("shop", "production")).data
     assert (production["type"], production["projectId"], production["teamId"]) == (
         "production", made["id"], api.team_id,
     )  # fmt: skip
@@ -112,7 +112,7 @@ async def test_a_name_is_taken_also_by_another_team_and_by_a_deleted_project(api
     for client in (owner, await api.outsider()):
         error = await refused(create(client))
         assert (error.status, error.code) == (409, "name_taken")
-    await owner.request("DELETE", "/projects/shop", query={"confirm": "shop"})
+    await owner.projects.delete("shop", confirm="shop")
     assert (await refused(create(owner))).code == "name_taken"
 
 
@@ -126,10 +126,10 @@ async def test_of_many_at_once_one_gets_the_name(api: Api) -> None:
 
 async def test_a_repeated_create_is_done_once(api: Api) -> None:
     owner = await api.owner()
-    first = await owner.request("POST", "/projects", json={"name": "shop"}, idempotency_key="k")
-    again = await owner.request("POST", "/projects", json={"name": "shop"}, idempotency_key="k")
+    first = await owner.raw.projects.create(name="shop", options={"idempotency_key": "k"})
+    again = await owner.raw.projects.create(name="shop", options={"idempotency_key": "k"})
     assert (again.status, again.data, again.headers["idempotent-replayed"]) == (201, first.data, "true")
-    other = await refused(owner.request("POST", "/projects", json={"name": "other"}, idempotency_key="k"))
+    other = await refused(owner.projects.create(name="other", options={"idempotency_key": "k"}))
     assert (other.status, other.code) == (422, "idempotency_key_reused")
 
 
@@ -168,9 +168,9 @@ async def test_a_deploy_token_sees_its_own_project_only(api: Api) -> None:
     owner = await api.owner()
     mine, other = await create(owner, "mine"), await create(owner, "other")
     bound = api.client(await api.token(project_id=mine["id"]))
-    assert (await bound.request("GET", "/projects/mine")).data["id"] == mine["id"]
+    assert (await bound.raw.projects.get("mine")).data["id"] == mine["id"]
     for asked in (
-        bound.request("GET", f"/projects/{other['id']}"), bound.request("GET", "/projects"), create(bound, "third"),
+        bound.raw.projects.get(other["id"]), bound.raw.projects.list(), create(bound, "third"),
     ):  # fmt: skip
         assert (await refused(asked)).status == 403
 
@@ -200,8 +200,8 @@ async def test_a_list_is_filtered_and_sorted(api: Api) -> None:
     await create(owner, "api-one", labels={"team": "core", "tier": "1"})
     await create(owner, "web-two", labels={"team": "core"})
     await create(owner, "web-three")
-    await owner.request("POST", "/projects/web-two/pause")
-    await owner.request("DELETE", "/projects/web-three", query={"confirm": "web-three"})
+    await owner.projects.pause("web-two")
+    await owner.projects.delete("web-three", confirm="web-three")
     assert await names(owner) == ["web-two", "api-one"]
     assert await names(owner, sort="name") == ["api-one", "web-two"]
     assert await names(owner, status="deleted") == ["web-three"]
@@ -260,16 +260,17 @@ async def test_a_patch_merges(api: Api) -> None:
         row = await actions.queries.view(read, made["id"])
     assert [(process.type, process.instances) for process in row.processes] == [("web", 2)]
     assert (await events(api))[-1] == "project.updated"
-    assert (await owner.request("PATCH", "/projects/shop", json={"build": None, "labels": None})).data["build"] == made[
-        "build"
-    ] | {"rootDir": None, "buildCommand": None}
-    assert (await owner.request("GET", "/projects/shop")).data["labels"] == {}
+    assert (await owner.raw.projects.update("shop", build=None, labels=None)).data["build"] == made["build"] | {
+        "rootDir": None,
+        "buildCommand": None,
+    }
+    assert (await owner.raw.projects.get("shop")).data["labels"] == {}
 
 
 async def test_a_patch_that_changes_nothing_leaves_no_trace(api: Api) -> None:
     owner = await api.owner()
     await create(owner, labels={"a": "1"})
-    before = await owner.request("GET", "/projects/shop")
+    before = await owner.raw.projects.get("shop")
     for nothing in ({}, {"labels": {"a": "1", "b": None}}, {"name": "shop"}, {"build": {"builder": None}}):
         after = await owner.request("PATCH", "/projects/shop", json=nothing)
         assert after.headers["etag"] == before.headers["etag"]
@@ -279,8 +280,8 @@ async def test_a_patch_that_changes_nothing_leaves_no_trace(api: Api) -> None:
 async def test_labels_have_a_limit_together(api: Api) -> None:
     owner = await api.owner()
     await create(owner, labels={f"k{number}": "" for number in range(32)})
-    assert (await refused(owner.request("PATCH", "/projects/shop", json={"labels": {"x": "1"}}))).status == 400
-    swapped = await owner.request("PATCH", "/projects/shop", json={"labels": {"x": "1", "k0": None}})
+    assert (await refused(owner.projects.update("shop", labels={"x": "1"}))).status == 400
+    swapped = await owner.raw.projects.update("shop", labels={"x": "1", "k0": None})
     assert len(swapped.data["labels"]) == 32
 
 
@@ -292,23 +293,23 @@ async def test_another_name_is_another_host_at_once(api: Api) -> None:
         environment = await actions.queries.environment(tx, made["id"], "production")
         assert environment is not None
         await actions.set_url(tx, environment.id, api.settings.url("shop", "production"))
-    taken = await refused(owner.request("PATCH", "/projects/shop", json={"name": "other"}))
+    taken = await refused(owner.projects.update("shop", name="other"))
     assert (taken.status, taken.code) == (409, "name_taken")
-    bad = await refused(owner.request("PATCH", "/projects/shop", json={"name": "api"}))
+    bad = await refused(owner.projects.update("shop", name="api"))
     assert bad.details["reason"] == REASON
-    renamed = (await owner.request("PATCH", "/projects/shop", json={"name": "store"})).data
+    renamed = (await owner.raw.projects.update("shop", name="store")).data
     assert renamed["url"] == "http://store.localhost:8001"
-    assert (await refused(owner.request("GET", "/projects/shop"))).status == 404
-    assert (await owner.request("GET", "/projects/store")).data["id"] == made["id"]
+    assert (await refused(owner.projects.get("shop"))).status == 404
+    assert (await owner.raw.projects.get("store")).data["id"] == made["id"]
 
 
 async def test_a_change_of_an_old_version_is_refused(api: Api) -> None:
     owner = await api.owner()
-    made = await owner.request("POST", "/projects", json={"name": "shop"})
-    seen = await owner.request("GET", "/projects/shop")
+    made = await owner.raw.projects.create(name="shop")
+    seen = await owner.raw.projects.get("shop")
     assert seen.headers["etag"] == made.headers["etag"]
     # what is no setting does not move the version
-    await owner.request("POST", "/projects/shop/pause")
+    await owner.projects.pause("shop")
     changed = await owner.request(
         "PATCH", "/projects/shop", json={"framework": "python"}, headers={"If-Match": seen.headers["etag"]}
     )
@@ -327,10 +328,8 @@ async def test_a_change_of_an_old_version_is_refused(api: Api) -> None:
 async def test_of_changes_at_once_none_is_lost(api: Api) -> None:
     owner = await api.owner()
     await create(owner)
-    await asyncio.gather(
-        *(owner.request("PATCH", "/projects/shop", json={"labels": {f"k{number}": "x"}}) for number in range(8))
-    )
-    assert len((await owner.request("GET", "/projects/shop")).data["labels"]) == 8
+    await asyncio.gather(*(owner.raw.projects.update("shop", labels={f"k{number}": "x"}) for number in range(8)))
+    assert len((await owner.raw.projects.get("shop")).data["labels"]) == 8
 
 
 async def test_what_is_known_is_not_sent_again(api: Api) -> None:
@@ -344,8 +343,8 @@ async def test_what_is_known_is_not_sent_again(api: Api) -> None:
 
 async def test_a_text_that_cannot_be_stored_is_refused(api: Api) -> None:
     owner = await api.owner()
-    assert (await refused(owner.request("GET", "/projects/a%00b"))).status == 404
-    assert (await refused(owner.request("GET", "/projects?name=a%00b"))).status == 400
+    assert (await refused(owner.projects.get("a%00b"))).status == 404
+    assert (await refused(owner.raw.projects.list(name="a\u0000b"))).status == 400
     bad: list[dict[str, Any]] = [
         {"labels": {"a": "\0"}},
         {"labels": {"\0": "a"}},
