@@ -42,6 +42,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "projects show": ("shop",),
     "projects create": ("{unheard_of}",),
     "projects source": ("{project}", "--repo", "https://git.example.com/shop.git", "--branch", "release"),
+    "projects build": ("{project}", "--watch", "web/"),
     "projects delete": ("{project}", "--confirm", "{project}"),
     "tokens list": (),
     "tokens create": ("ci", "--scope", "logs:read", "--kind", "deploy", *IN_PROJECT),
