@@ -21,7 +21,7 @@ def in_team(function: Any) -> Any:
 
 def team_of(ctx: Context, reference: str | None) -> str:
     """The id of the team. Raises CliError when it is not said and there are several, or none is called so."""
-    mine = ctx.client.me.get().teams
+    mine = ctx.client.me.get().teams or ()
     found = [one for one in mine if reference in (None, one.id, one.slug)]
     if len(found) == 1:
         return found[0].id

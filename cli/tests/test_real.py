@@ -16,6 +16,8 @@ from cygni import CygniClient
 from tests.e2e.harness import Installation, until
 from tests.test_json import ANONYMOUS, CALLS, HELLO, IN_PROJECT
 
+LEAKED = "cygp_7Zk3QmVx9LpT2bWcRyUe5HsNfDaGjK25prFq"
+"""Well formed, and nobody's."""
 PASSWORD = "three unlikely words"
 BY_SESSION = ("sessions", "me")
 ALONE = ("git credential", "approve", "me confirm-email", "me two-factor confirm", "me two-factor disable")
@@ -55,9 +57,8 @@ def real(anonymous, home, installation, monkeypatch):
     (home / ".env").write_text("IMPORTED=yes\n")
 
     def call(*args):
-        said = (
-            f"{PASSWORD}\n{PASSWORD}\n" if "--password-stdin" in args and args[0] == "me" else f"{installation.token}\n"
-        )
+        token = LEAKED if args[:2] == ("tokens", "report") else installation.token
+        said = f"{PASSWORD}\n{PASSWORD}\n" if "--password-stdin" in args and args[0] == "me" else f"{token}\n"
         monkeypatch.setattr("sys.stdin", io.StringIO(said))
         if args[0] in BY_SESSION and os.environ["CYGNI_API_KEY"] == installation.token:
             monkeypatch.setenv("CYGNI_API_KEY", installation.session)
@@ -168,7 +169,7 @@ NO_TOKEN = (*ANONYMOUS, "logout", "completion", "doctor", "git credential")
 @pytest.mark.parametrize("name", [name for name in CALLS if name not in NO_TOKEN])
 def test_with_a_token_of_no_use(real, home, name, monkeypatch):
     arguments = made(name, real, home)
-    monkeypatch.setenv("CYGNI_API_KEY", "cygp_7Zk3QmVx9LpT2bWcRyUe5HsNfDaGjK25prFq")
+    monkeypatch.setenv("CYGNI_API_KEY", LEAKED)
     ran = real(*name.split(), *arguments, "--json")
     assert (ran.code, ran.json["error"]["code"]) == (1, "unauthorized")
     assert ran.json["error"]["requestId"].startswith("req_")

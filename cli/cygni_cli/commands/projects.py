@@ -183,14 +183,15 @@ def build(
     if watch:
         patch["watch_paths"] = [pattern for pattern in watch if pattern]
     project = ctx.client.projects.update(name, build=patch) if patch else ctx.client.projects.get(name)
-    now = project.build
+    # not by attribute: a server of another age may leave out some of it
+    now = project.to_dict().get("build") or {}
     rows = [
-        ("root folder", now.root_dir),
-        ("install command", now.install_command),
-        ("build command", now.build_command),
-        ("output folder", now.output_dir),
-        ("release command", now.release_command),
-        ("watch paths", " ".join(now.watch_paths)),
+        ("root folder", now.get("rootDir")),
+        ("install command", now.get("installCommand")),
+        ("build command", now.get("buildCommand")),
+        ("output folder", now.get("outputDir")),
+        ("release command", now.get("releaseCommand")),
+        ("watch paths", " ".join(now.get("watchPaths") or ())),
     ]
     set_rows = [(setting, value) for setting, value in rows if value]
     empty = f"Nothing is set for {project.name}: cygni.toml decides, else what is detected."

@@ -35,5 +35,7 @@ def _rest(one: Quota) -> tuple[str, str]:
     return ("no limit" if limit is None else _said(one, int(limit)), ahead(one.resets_at))
 
 
-def _said(one: Quota, number: int) -> str:
+def _said(one: Quota, number: int | None) -> str:
+    if number is None:
+        return ""
     return size(number) if one.name == "logBytes" else str(number)

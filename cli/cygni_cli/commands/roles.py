@@ -35,7 +35,7 @@ grants = NounGroup(
 def list_roles(ctx: Context, *, team: str | None) -> Result:
     """List roles."""
     items = list(ctx.client.roles.list(limit=100, team_id=team_of(ctx, team), sort="createdAt"))
-    rows = [(one.id, one.name, one.built_in, len(one.scopes), one.description) for one in items]
+    rows = [(one.id, one.name, one.built_in, len(one.scopes or ()), one.description) for one in items]
     return Result(items, Table(("ROLE", "NAME", "BUILT IN", "PERMISSIONS", "WHAT FOR"), rows, "None."))
 
 
@@ -99,7 +99,7 @@ def list_grants(ctx: Context, *, project: str | None) -> Result:
 @click.option("--until", help="A time, 2027-01-01T00:00:00Z. Default: until it is removed.")
 def add(ctx: Context, *, to: str, role: str, project: str, environment: str | None, until: str | None) -> Result:
     """Give a member, by e-mail address or id, or a token, by its id, a role on a project."""
-    team = ctx.client.projects.get(project).team_id
+    team = ctx.client.projects.get(project).team_id or team_of(ctx, None)
     is_token = to.startswith("tok_")
     made = ctx.client.grants.create(
         project_id=project,
@@ -130,13 +130,13 @@ def can(
     ctx: Context, *, scope: str, project: str | None, environment: str | None, member: str | None, team: str | None
 ) -> Result:
     """Ask whether you may do something, why, and what would allow it. Exit code 1: no."""
-    named = team_of(ctx, team) if project is None else ctx.client.projects.get(project).team_id
+    named = team_of(ctx, team) if project is None else ctx.client.projects.get(project).team_id or team_of(ctx, None)
     answer = ctx.client.permissions.check(
         checks=[{"scope": scope, "project_id": project, "environment": environment}],
         user_id=member_of(ctx, named, member).user_id if member else OMIT,
         team_id=named,
     ).checks[0]
-    others = ", ".join(f"{one.type} {one.name}" for one in answer.would_allow)
+    others = ", ".join(f"{one.type} {one.name}" for one in answer.would_allow or ())
     lines = [f"{'yes' if answer.allowed else 'no'}: {answer.reason}"]
     return Result(
         answer,

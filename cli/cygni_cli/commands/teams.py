@@ -117,7 +117,7 @@ def list_members(ctx: Context, *, team: str | None) -> Result:
             one.name,
             one.email,
             one.role_name,
-            [f"{role.role_name} on {role.project_id}" for role in one.project_roles],
+            [f"{role.role_name} on {role.project_id}" for role in one.project_roles or ()],
             one.two_factor_enabled,
             ago(one.last_active_at),
         )

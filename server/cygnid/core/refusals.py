@@ -64,7 +64,8 @@ class Refusals:
         """The same where there is no row of the table of operations: `operation` says in a word what was asked for."""
         if actor.type == "anonymous" or not self._may_note(actor):
             return
-        if isinstance(refused, QuotaExceeded):
+        # a limit of one person's is no quota of a team's
+        if isinstance(refused, QuotaExceeded) and refused.team_id is not None:
             self._waiting.append(_Reached(actor=actor, error=refused, request_id=request_id))
         else:
             asked = {"operation": operation, "code": refused.code}

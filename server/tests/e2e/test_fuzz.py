@@ -24,6 +24,8 @@ def test_the_api_is_what_its_document_says(shared: Installation, tmp_path: Path)
             *("run", f"{shared.summary['apiUrl']}/openapi.json", "--phases", phases),
             *("--header", f"Authorization: Bearer {shared.token}", "--exclude-path-regex", "stream$"),
             *("--max-examples", _EXAMPLES or "3", "--no-color"),
+            # what everybody waits for asks the same each time; who looks for more gets something new each time
+            *(() if _EXAMPLES else ("--seed", "1")),
         ],
         cwd=tmp_path,
         env=os.environ | {"OWN": ",".join(own), "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(_FUZZ)},

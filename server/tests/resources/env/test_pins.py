@@ -208,7 +208,14 @@ async def test_a_clone_has_copies_and_secrets_only_for_who_may_reveal(shop: Shop
     production, copied = shop.places["production"], {}
     for name, permissions in (("staging", ALL), ("pr-1", ALL - {Permission.ENV_REVEAL})):
         async with db.begin(shop.api.pool) as tx:
-            copied[name] = await actions.copy(tx, shop.secrets, shop.access(permissions), production, shop.places[name])
+            copied[name] = await actions.copy(
+                tx,
+                shop.secrets,
+                shop.access(permissions),
+                production,
+                shop.places[name],
+                may_reveal=Permission.ENV_REVEAL in permissions,
+            )
     seen = {name: await shop.seen((await shop.pin(name))[0], "build") for name in ("staging", "pr-1")}
     assert seen == {"staging": {"A": "plain", "B": "secret"}, "pr-1": {"A": "plain", "B": ""}}
     assert copied["staging"] == []
