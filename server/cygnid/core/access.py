@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
-from typing import Literal, LiteralString
+from typing import Literal
 
 import msgspec
 
 from cygnid.core import clock
 from cygnid.core.actors import Actor
-from cygnid.core.db import Read, Tx
+from cygnid.core.db import Read
 from cygnid.core.errors import Forbidden, InsufficientScope, NotFound
 
 
@@ -194,47 +194,30 @@ class TeamAccess:
     """What they may do to that of which this is the proof."""
 
 
-def holdings_of(*, whose: LiteralString, now: LiteralString, policy: LiteralString) -> LiteralString:
-    """The statement that finds them. `whose`: a condition on `effective_grants`; `now`: an expression; `policy`: a
-    condition on the team that they are in."""
-    return f"""SELECT type, id, COALESCE(role_name, '') AS name, team_id, project_id, environment, scopes
-        FROM effective_grants
-        WHERE {whose} AND (expires_at IS NULL OR expires_at > {now})
-            AND EXISTS (SELECT FROM teams WHERE teams.id = effective_grants.team_id AND {policy})"""  # noqa: S608
-
-
-def token_policy(*, address: LiteralString, since: LiteralString, now: LiteralString) -> LiteralString:
-    """Whether a team takes a token that is shown from there, with a secret of then."""
-    return f"""(allowed_ips = '{{}}' OR {address} <<= ANY (allowed_ips::inet[]))
-        AND (max_token_age_days IS NULL OR {since} IS NULL
-            OR {since} > {now} - make_interval(days => max_token_age_days))"""
-
-
-_HELD = holdings_of(
-    whose="(user_id = $1::text OR $1::text IS NULL AND token_id = $2) AND ($3::text IS NULL OR team_id = $3)",
-    now="$4",
-    policy=f"($5 OR {token_policy(address='$6::text::inet', since='$7::timestamptz', now='$4')})",
-)
-
-
 async def held_by_team(read: Read, actor: Actor, team_id: str | None = None) -> dict[str, Held]:
-    """Every team the actor acts in, or only the named one. What is changed is changed by what holds in the
-    transaction; what is only read, by what held when the request was let in a moment before."""
+    """Every team the actor acts in, or only the named one."""
     own = expand(actor.scopes)
-    if actor.holdings is not None and not isinstance(read, Tx):
-        rows = [holding for holding in actor.holdings if team_id in (None, holding.team_id)]
+    if actor.user_id is not None:
+        condition, who = "user_id = $1", actor.user_id
     else:
-        rows = await read.all(
-            Holding,
-            f"{_HELD} ORDER BY team_id, id",
-            actor.user_id,
-            actor.token_id,
-            team_id,
-            clock.now(),
-            actor.token_id is None,  # nobody's request: somebody asks what another may do
-            actor.address,
-            actor.secret_created_at,
-        )
+        condition, who = "token_id = $1", actor.token_id
+    rows = await read.all(
+        Holding,
+        f"""SELECT type, id, COALESCE(role_name, '') AS name, team_id, project_id, environment, scopes
+            FROM effective_grants
+            WHERE {condition} AND ($2::text IS NULL OR team_id = $2) AND (expires_at IS NULL OR expires_at > $3)
+                AND ($4 OR EXISTS (SELECT FROM teams WHERE teams.id = team_id
+                    AND (allowed_ips = '{{}}' OR $5::text::inet <<= ANY (allowed_ips::inet[]))
+                    AND (max_token_age_days IS NULL OR $6::timestamptz IS NULL
+                        OR $6 > $3 - make_interval(days => max_token_age_days))))
+            ORDER BY team_id, id""",  # noqa: S608  constants
+        who,
+        team_id,
+        clock.now(),
+        actor.token_id is None,  # nobody's request: somebody asks what another may do
+        actor.address,
+        actor.secret_created_at,
+    )
     if actor.team_id is not None and team_id in (None, actor.team_id):
         # what it is bound to is said by Actor.reaches, not here
         rows.append(
@@ -264,9 +247,7 @@ async def held_in(read: Read, actor: Actor, team_id: str) -> Held:
     address."""
     held = (await held_by_team(read, actor, team_id)).get(team_id)
     if held is None:
-        if actor.user_id is not None and team_id in await held_by_team(
-            read, replace(actor, token_id=None, holdings=None), team_id
-        ):
+        if actor.user_id is not None and team_id in await held_by_team(read, replace(actor, token_id=None), team_id):
             with refused_in(team_id):
                 raise Forbidden(AGAINST_POLICY, hint="Sign in and rotate the token, if it is old: cygni tokens rotate.")
         raise NotFound

@@ -6,9 +6,6 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from cygnid.core.access import Holding
     from cygnid.core.db import Read
 
 
@@ -35,8 +32,6 @@ class Actor:
     ip: str | None = None
     secret_created_at: datetime | None = None
     """Since when the secret that was shown has been the token's."""
-    holdings: "Sequence[Holding] | None" = None
-    """What its user holds, or what was granted to the token, as of when it was let in; None: not looked up."""
 
     @property
     def address(self) -> str | None:

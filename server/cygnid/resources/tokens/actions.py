@@ -50,8 +50,7 @@ async def authenticate(read: Read, secret: str, ip: str | None) -> Actor:
     if token_format.kind_of(secret) is None:
         raise Unauthorized(headers=_INVALID)
     digest, now = token_format.digest(secret), clock.now()
-    address = None if ip is None else plain_address(ip)
-    found = await queries.credential(read, digest, now=now, address=address)
+    found = await queries.credential(read, digest)
     if found is None or not _matches(found, digest, now):
         raise Unauthorized(headers=_INVALID)
     if found.revoked_at is not None:
@@ -82,7 +81,6 @@ async def authenticate(read: Read, secret: str, ip: str | None) -> Actor:
         plan=best(found.plans),
         ip=ip,
         secret_created_at=found.secret_created_at,
-        holdings=found.holdings,
     )
 
 

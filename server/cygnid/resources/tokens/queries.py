@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from cygnid.core.access import Holding, holdings_of, token_policy
 from cygnid.core.db import Read
 from cygnid.core.filters import by_time, searched
 from cygnid.core.paging import Condition, Listing, fetch, filtered, where
@@ -73,8 +72,6 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     user_is_instance_admin: bool
     plans: list[str]
     """Of the token's living team, or of the living teams of its user."""
-    holdings: list[Holding]
-    """What its user holds in teams that take this token, or what was granted to it."""
 
 
 _LISTING = Listing(
@@ -96,29 +93,23 @@ async def token_for_change(read: Read, token_id: str) -> TokenRow | None:
     )
 
 
-HOLDINGS = holdings_of(
-    whose="(user_id = tokens.user_id OR tokens.user_id IS NULL AND token_id = tokens.id)",
-    now="$2",
-    policy=token_policy(address="$3::text::inet", since="tokens.secret_created_at", now="$2"),
-)
-CREDENTIAL = f"""SELECT tokens.id, tokens.kind, tokens.name, tokens.team_id, tokens.user_id, tokens.project_id,
-        tokens.environment, tokens.secret_hash, tokens.previous_secret_hash, tokens.previous_secret_expires_at,
-        tokens.scopes, tokens.allowed_ips, coalesce(own.allowed_ips, '{{}}') AS team_allowed_ips,
-        tokens.secret_created_at, tokens.revoked_at, users.name AS user_name,
-        least(tokens.expires_at, tokens.secret_created_at + make_interval(days => own.max_token_age_days))
-            AS expires_at,
-        coalesce(users.is_instance_admin, false) AS user_is_instance_admin,
-        ARRAY(SELECT teams.plan FROM teams WHERE teams.deleted_at IS NULL AND (teams.id = tokens.team_id
-            OR teams.id IN (SELECT team_id FROM members WHERE members.user_id = tokens.user_id))) AS plans,
-        (SELECT coalesce(jsonb_agg(held ORDER BY held.team_id, held.id), '[]') FROM ({HOLDINGS}) held) AS holdings
-    FROM tokens LEFT JOIN users ON users.id = tokens.user_id LEFT JOIN teams own ON own.id = tokens.team_id
-    WHERE tokens.secret_hash = $1 OR tokens.previous_secret_hash = $1"""  # noqa: S608  constants
-
-
-async def credential(read: Read, digest: bytes, *, now: datetime, address: str | None) -> Credential | None:
-    """The token whose present or previous secret has this digest; the caller judges whether it still counts.
-    `address`: from where it is shown, as networks are written."""
-    return await read.one(Credential, CREDENTIAL, digest, now, address)
+async def credential(read: Read, digest: bytes) -> Credential | None:
+    """The token whose present or previous secret has this digest; the caller judges whether it still counts."""
+    return await read.one(
+        Credential,
+        """SELECT tokens.id, tokens.kind, tokens.name, tokens.team_id, tokens.user_id, tokens.project_id,
+               tokens.environment, tokens.secret_hash, tokens.previous_secret_hash, tokens.previous_secret_expires_at,
+               tokens.scopes, tokens.allowed_ips, coalesce(own.allowed_ips, '{}') AS team_allowed_ips,
+               tokens.secret_created_at, tokens.revoked_at, users.name AS user_name,
+               least(tokens.expires_at, tokens.secret_created_at + make_interval(days => own.max_token_age_days))
+                   AS expires_at,
+               coalesce(users.is_instance_admin, false) AS user_is_instance_admin,
+               ARRAY(SELECT teams.plan FROM teams WHERE teams.deleted_at IS NULL AND (teams.id = tokens.team_id
+                   OR teams.id IN (SELECT team_id FROM members WHERE members.user_id = tokens.user_id))) AS plans
+           FROM tokens LEFT JOIN users ON users.id = tokens.user_id LEFT JOIN teams own ON own.id = tokens.team_id
+           WHERE tokens.secret_hash = $1 OR tokens.previous_secret_hash = $1""",
+        digest,
+    )
 
 
 async def token_of_secret(read: Read, digest: bytes, now: datetime) -> TokenRow | None:
