@@ -211,7 +211,9 @@ async def test_whoever_leaves_stops_nothing(door: Door, owner: AsyncCygniClient,
     assert process.stderr is not None
     said = b""
     while b"production" not in said:
-        said += await process.stderr.read(1000)
+        more = await process.stderr.read(1000)
+        assert more, said
+        said += more
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C, to git and all its helpers
     await process.wait()
 
