@@ -70,3 +70,10 @@ def test_an_export_to_stdout_is_nothing_but_the_rows(cygni):
         [sys.executable, "-c", code, "audit", "export", "-"], env=env, capture_output=True, check=True
     )
     assert json.loads(done.stdout) == ROW
+
+
+def test_a_file_without_rows_is_not_verified(anonymous, home):
+    (home / "empty.jsonl").touch()
+    ran = anonymous("audit", "verify", str(home / "empty.jsonl"), "--json")
+    assert (ran.code, ran.json["error"]["code"]) == (1, "empty_export")
+    assert anonymous("audit", "verify", str(home / "empty.jsonl"), "--filtered").code == 0

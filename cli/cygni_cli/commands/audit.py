@@ -259,6 +259,14 @@ def _verified_here(file: str, marks: TextIO | None, public_key: str | None, *, f
         where = f"row {worst.seq} of {worst.team_id or 'the installation'}" if worst.seq else f"line {worst.line}"
         more = f"{len(report.problems)} things do not fit, in {report.rows} rows that were read"
         return Result(report.as_json(), said, error=_altered(f"{where}: {worst.message}", more))
+    if not report.rows and not filtered:
+        # a chain is never empty: whoever exported it did that
+        raise CliError(
+            "There is nothing in this file to verify.",
+            why=f"{file} has no rows.",
+            fix="Make it with `cygni audit export FILE`; say --filtered if a filter left nothing.",
+            code="empty_export",
+        )
     after = [f"{report.rows} rows are as they were written."]
     if report.keys and public_key is None:
         after.append(

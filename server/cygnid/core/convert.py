@@ -28,7 +28,7 @@ _CODES = (
 
 
 def body(raw: bytes, into: type[msgspec.Struct]) -> Any:
-    """The Struct of a JSON body; an array stands for the only field of a body that has one.
+    """The Struct of a JSON body; an array stands for the only field of one with `bare_array`.
     Raises ValidationError naming every field that breaks a rule."""
     try:
         value = msgspec.json.decode(raw or b"{}")
@@ -36,8 +36,8 @@ def body(raw: bytes, into: type[msgspec.Struct]) -> Any:
         raise ValidationError(f"The body is not JSON: {problem}") from problem
     except RecursionError as problem:
         raise ValidationError("The body is nested too deeply.") from problem
-    if isinstance(value, list) and len(into.__struct_fields__) == 1:
-        value = {into.__struct_encode_fields__[0]: value}  # said by those who send an array: it is the only field
+    if isinstance(value, list) and getattr(into, "bare_array", False):
+        value = {into.__struct_encode_fields__[0]: value}
     if b"\\u0000" in raw and _has_nul(value):
         raise ValidationError("The body has a text with the character U+0000, which cannot be stored.")
     return _struct(value, into, strict=True)

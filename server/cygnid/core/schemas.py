@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -19,6 +19,9 @@ FreeMap = dict[str, Any]
 
 class In(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True, kw_only=True):
     """A body. Repeat `frozen=True, kw_only=True` in subclasses: msgspec does not inherit them."""
+
+    bare_array: ClassVar[bool] = False
+    """Whether an array stands for the only field: somebody else decided how this body is sent."""
 
 
 class Out(msgspec.Struct, rename="camel", frozen=True, kw_only=True):

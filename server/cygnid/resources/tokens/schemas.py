@@ -1,7 +1,7 @@
 """What is said of tokens."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -64,6 +64,7 @@ class LeakedToken(In, frozen=True, kw_only=True):
 class LeakReport(In, frozen=True, kw_only=True):
     """The array alone is taken too: GitHub's secret scanning sends it so."""
 
+    bare_array: ClassVar[bool] = True
     reports: Annotated[list[LeakedToken], Meta(min_length=1, max_length=100)]
 
 
